@@ -1,0 +1,3 @@
+//! The `parton` program.
+
+fn main() {}
