@@ -31,3 +31,4 @@
 //! | `/etc/apt/` | read, to find the machine's package archive |
 
 pub mod base;
+pub mod tree;
