@@ -31,4 +31,5 @@
 //! | `/etc/apt/` | read, to find the machine's package archive |
 
 pub mod base;
+pub mod spec;
 pub mod tree;
