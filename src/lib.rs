@@ -31,5 +31,6 @@
 //! | `/etc/apt/` | read, to find the machine's package archive |
 
 pub mod base;
+pub mod plan;
 pub mod spec;
 pub mod tree;

@@ -1,0 +1,33 @@
+//! What specs mean: which package needs which, in what order they are built, and what exactly one build consists of.
+//!
+//! In: the specs and one profile. Out: a [`Plan`], and from it, as soon as the outputs of a package's inputs are known,
+//! its [`Derivation`]: the complete canonical description of one build. Two derivations with the same id are the same
+//! build; [`explain`] says what differs between two that are not.
+//!
+//! Inputs enter a derivation by the digest of their *output*, not by their own id. That is early cutoff: an edit that
+//! leaves a package's output as it was changes nothing above it.
+//!
+//! | enters the id | does not |
+//! |---|---|
+//! | name and version, which name the build directory | summary, homepage, licence, comments, order of keys |
+//! | sources: digest, where and how they are unpacked | their URLs, mirrors, signatures |
+//! | patches: order and content | their file names |
+//! | phases after the helper is expanded | which helper wrote them |
+//! | environment | number of jobs and every other condition of a round |
+//! | inputs: place, order and output digest | how the inputs were built |
+//! | seed: packages, links, files, removals | where its packages were found |
+//! | what the output's programs may be linked to | limits of time, memory and disk |
+//! | version of the jail's contract | |
+//!
+//! Knows no files but the texts it was given, no store, no clock.
+
+mod derivation;
+mod explain;
+mod phases;
+mod resolve;
+mod seed;
+
+pub use derivation::{Derivation, Input, Linkage, PatchInput, Phase, Place, SourceInput, SourcePin};
+pub use explain::{Change, explain};
+pub use resolve::{Node, NodeId, Plan, Target, resolve};
+pub use seed::{Seed, SeedError, SeedFile, SeedPackage, SeedRecipe};
