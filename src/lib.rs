@@ -33,4 +33,5 @@
 pub mod base;
 pub mod plan;
 pub mod spec;
+pub mod store;
 pub mod tree;
