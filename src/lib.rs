@@ -33,6 +33,7 @@
 pub mod base;
 pub mod fetch;
 pub mod plan;
+pub mod sandbox;
 pub mod spec;
 pub mod store;
 pub mod tree;

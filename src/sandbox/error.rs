@@ -1,0 +1,164 @@
+//! Why a run could not take place. A command that fails inside is not an error: see [`super::Exit`].
+
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::path::PathBuf;
+
+/// Why the sandbox could not be built or was lost. Nothing ran outside of it, and nothing of it is left.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The description contradicts itself; nothing was started.
+    #[error("the description of the sandbox is wrong: {0}")]
+    Invalid(String),
+    /// Parton could not start itself as the sandbox's first process.
+    #[error("start {} as the first process of the sandbox: {source}", exe.display())]
+    Launch {
+        /// The program.
+        exe: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A wall can not be built on this host, so nothing was run.
+    #[error("the sandbox's wall '{wall}' can not be built: {operation} {object}: {source}")]
+    Wall {
+        /// Which one, as in [`super::Wall::name`].
+        wall: String,
+        /// What was being done.
+        operation: String,
+        /// To what.
+        object: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A step's program could not be started inside.
+    #[error("step '{step}' can not be started: {operation} {object}: {source}")]
+    Step {
+        /// The step's name.
+        step: String,
+        /// What was being done.
+        operation: String,
+        /// To what.
+        object: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The sandbox's first process ended without a word: somebody killed it, or memory ran out.
+    #[error("the first process of the sandbox was lost ({status})")]
+    Lost {
+        /// Its exit status.
+        status: String,
+    },
+    /// Talking to the sandbox failed.
+    #[error("{operation}: {source}")]
+    Talk {
+        /// What was being done.
+        operation: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// What a person can do about it, if that is known.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Wall { wall, operation, object, source } => advice(wall, operation, object, source),
+            Self::Lost { .. } => Some("look into the kernel's log (dmesg) for a kill for lack of memory".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// A failure that the inside reported. `steps` are the names of the jail's steps.
+    pub(super) fn from_inside(failure: Failure, step: Option<&str>) -> Self {
+        let Failure { wall, operation, object, errno } = failure;
+        let source = io::Error::from_raw_os_error(errno);
+        match wall {
+            Some(wall) => Self::Wall { wall, operation, object, source },
+            None => Self::Step { step: step.unwrap_or("?").to_owned(), operation, object, source },
+        }
+    }
+}
+
+fn advice(wall: &str, operation: &str, object: &str, source: &io::Error) -> Option<String> {
+    const NESTED: &str = "inside a container: start that container with user namespaces allowed (docker: \
+        --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined)";
+    let errno = source.raw_os_error();
+    let text = match (wall, operation) {
+        ("users", "unshare") => match errno {
+            Some(libc::ENOSPC) => {
+                "no more user namespaces are allowed: raise the limit with `sysctl user.max_user_namespaces=15000`".to_owned()
+            }
+            Some(libc::EPERM) => format!(
+                "user namespaces are forbidden for you: `sysctl kernel.unprivileged_userns_clone=1` where that exists \
+                 (Debian), `sysctl kernel.apparmor_restrict_unprivileged_userns=0` (Ubuntu), or {NESTED}"
+            ),
+            _ => "this kernel has no user namespaces (CONFIG_USER_NS)".to_owned(),
+        },
+        ("users", "write") => format!(
+            "the user id can not be mapped: {object} is refused. On Ubuntu `sysctl \
+             kernel.apparmor_restrict_unprivileged_userns=0`; {NESTED}"
+        ),
+        (_, "unshare") if errno == Some(libc::ENOSPC) => {
+            format!("no more namespaces of this kind are allowed: raise the limit in /proc/sys/user for the {object}")
+        }
+        (_, "unshare") if errno == Some(libc::EINVAL) => format!("this kernel has no {object}"),
+        (_, "unshare") if errno == Some(libc::EPERM) => format!(
+            "new namespaces give you no rights here: `sysctl kernel.apparmor_restrict_unprivileged_userns=0` (Ubuntu), or {NESTED}"
+        ),
+        ("processes", "mount") if errno == Some(libc::EPERM) => format!(
+            "a fresh /proc is refused because parts of this host's /proc are hidden; {NESTED}"
+        ),
+        ("files", "mount") if object.contains("overlay") => match errno {
+            Some(libc::ENODEV) => "this kernel has no overlay file system: `modprobe overlay`".to_owned(),
+            Some(libc::EPERM) => "overlay file systems in user namespaces need Linux 5.11 or newer".to_owned(),
+            _ => "the layers must be directories on a file system that overlayfs accepts (not overlayfs of an old kernel, \
+                  not NFS without extended attributes)"
+                .to_owned(),
+        },
+        ("rights", _) if object.contains("landlock") => {
+            "needs Linux 5.19 or newer with landlock switched on: CONFIG_SECURITY_LANDLOCK=y, and `landlock` in the list \
+             of /sys/kernel/security/lsm (boot parameter lsm=)"
+                .to_owned()
+        }
+        ("system calls", _) => "needs Linux 5.19 or newer with CONFIG_SECCOMP_FILTER; an outer sandbox may already listen to \
+             system calls, of which the kernel allows only one"
+            .to_owned(),
+        ("clock", _) => "needs a kernel with time namespaces (CONFIG_TIME_NS)".to_owned(),
+        _ => return None,
+    };
+    Some(text)
+}
+
+/// An error on its way out of the jail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Failure {
+    /// The wall that could not be built; without, a step could not be started.
+    pub wall: Option<String>,
+    pub operation: String,
+    pub object: String,
+    pub errno: i32,
+}
+
+/// Says what was being done to what, so that an error number becomes a [`Failure`].
+pub(super) trait Doing<T> {
+    /// While building this wall.
+    fn wall(self, wall: &str, operation: &str, object: impl Into<String>) -> Result<T, Failure>;
+    /// While starting a step.
+    fn step(self, operation: &str, object: impl Into<String>) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<io::Error>> Doing<T> for Result<T, E> {
+    fn wall(self, wall: &str, operation: &str, object: impl Into<String>) -> Result<T, Failure> {
+        self.step(operation, object).map_err(|failure| Failure { wall: Some(wall.to_owned()), ..failure })
+    }
+
+    fn step(self, operation: &str, object: impl Into<String>) -> Result<T, Failure> {
+        self.map_err(|error| Failure {
+            wall: None,
+            operation: operation.to_owned(),
+            object: object.into(),
+            errno: error.into().raw_os_error().unwrap_or(libc::EIO),
+        })
+    }
+}

@@ -1,0 +1,257 @@
+//! What the sandbox is told and what it answers: plain values.
+
+use crate::base::{Canon, Encoder};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Version of what a step sees beyond its [`Jail`]. It enters the identity of what is built inside; raised when the same
+/// jail would look different from within.
+pub const CONTRACT: u64 = 1;
+
+/// Everything one sandboxed run needs to know. Nothing else of the host is visible inside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Jail {
+    /// Read-only layers that are merged to the root `/`, topmost first. At least one.
+    pub root: Vec<PathBuf>,
+    /// Further read-only merged trees, each at an absolute path.
+    pub overlays: Vec<Overlay>,
+    /// Host directories shown inside, in this order.
+    pub binds: Vec<Bind>,
+    /// Small read-only files laid over the root (absolute path inside → content); parent directories are made. Those that
+    /// begin with `#!` can be executed. None of their parents may be a symbolic link in the layers.
+    pub files: BTreeMap<String, Vec<u8>>,
+    /// Size limit of the private `/tmp` in bytes.
+    pub tmp_size: u64,
+    /// The user and group id that the steps see and run as.
+    pub uid: u32,
+    /// Host name inside.
+    pub hostname: String,
+    /// NIS domain name inside.
+    pub domainname: String,
+    /// The facts of the machine as the steps see them.
+    pub world: World,
+    /// What stops a run that takes too much.
+    pub limits: Limits,
+    /// What is run, one after the other, until one fails. All processes of a step are gone before the next begins.
+    pub steps: Vec<Step>,
+    /// Where the steps' input and output go.
+    pub stdio: Stdio,
+}
+
+/// Several trees merged read-only at one place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overlay {
+    /// Absolute path inside.
+    pub at: String,
+    /// Layers, topmost first. Empty shows an empty directory.
+    pub layers: Vec<PathBuf>,
+}
+
+/// A host directory shown inside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bind {
+    /// Absolute path inside.
+    pub at: String,
+    /// The directory outside.
+    pub from: PathBuf,
+    /// Whether steps may write there.
+    pub write: bool,
+}
+
+/// Where a run's input and output go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stdio {
+    /// Input is empty; standard output and error are one stream of lines given to the caller.
+    Captured,
+    /// The caller's own terminal, for `parton shell`. No line is reported.
+    Terminal,
+}
+
+/// One command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// What people call it (`configure`).
+    pub name: String,
+    /// Program (absolute path inside) and arguments.
+    pub argv: Vec<String>,
+    /// The whole environment.
+    pub env: BTreeMap<String, String>,
+    /// Absolute working directory inside.
+    pub cwd: String,
+    /// Stop the step after this long, if given.
+    pub timeout: Option<Duration>,
+}
+
+/// The facts of the machine that no sandbox can hold still everywhere, as this run shall see them (DESIGN: open knobs).
+///
+/// `None` (or zero, or `false`) leaves a fact as the machine has it; then nothing is intercepted and nothing costs time.
+/// Everything here works for static programs too: no preload library is involved.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct World {
+    /// Processors seen in `sched_getaffinity`, `/proc/cpuinfo` and `/proc/stat`. May exceed what the machine has.
+    pub cpus: Option<u32>,
+    /// Seconds added to the wall clock (`clock_gettime`, `gettimeofday`, `time`; the vDSO is hidden from programs).
+    pub clock_offset: i64,
+    /// Seconds added to the monotonic and boot clocks, by a time namespace.
+    pub uptime_offset: u64,
+    /// Orders the entries of every directory listing by a hash keyed with this seed.
+    pub dir_order: Option<u64>,
+    /// The first process id a step gets is just above this.
+    pub pid_base: Option<u32>,
+    /// Whether address space layout is randomised; without, it is the same in every run.
+    pub random_addresses: bool,
+    /// Kernel release, in `uname` and `/proc`.
+    pub kernel_release: Option<String>,
+    /// Bytes of memory seen in `sysinfo` and `/proc/meminfo`.
+    pub memory: Option<u64>,
+}
+
+impl World {
+    /// Whether system calls have to be answered for this world.
+    pub(super) fn intercepts(&self) -> bool {
+        self.cpus.is_some()
+            || self.clock_offset != 0
+            || self.dir_order.is_some()
+            || self.kernel_release.is_some()
+            || self.memory.is_some()
+    }
+}
+
+/// When a run is stopped. Each is a hard stop that is reported by name, never a slow-down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Processes and threads at once.
+    pub processes: u64,
+    /// Bytes of address space of one process.
+    pub memory: Option<u64>,
+    /// Bytes of one file.
+    pub file_size: u64,
+    /// Bytes that all writable binds together may come to hold.
+    pub disk: u64,
+    /// Bytes that must stay free on the file system of the writable binds.
+    pub disk_reserve: u64,
+    /// Open descriptors of one process.
+    pub descriptors: u64,
+    /// The whole run.
+    pub time: Duration,
+    /// Without any output.
+    pub silence: Duration,
+    /// Bytes of output.
+    pub output: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const GIB: u64 = 1 << 30;
+        Self {
+            processes: 4096,
+            memory: None,
+            file_size: 16 * GIB,
+            disk: 40 * GIB,
+            disk_reserve: GIB / 4,
+            descriptors: 4096,
+            time: Duration::from_secs(6 * 3600),
+            silence: Duration::from_secs(3600),
+            output: GIB / 4,
+        }
+    }
+}
+
+/// What a run says while it goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report<'a> {
+    /// A step began.
+    Step(usize),
+    /// A line of output, without its end. Lines longer than 64 KiB come in pieces.
+    Line(&'a [u8]),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// The steps that were begun.
+    pub steps: Vec<StepExit>,
+    /// Why the run was cut short, if it was.
+    pub stopped: Option<Stopped>,
+    /// The walls that stood around this run, each with how it is enforced. Sorted by name.
+    pub walls: Vec<Wall>,
+    /// Time from the call to the first step.
+    pub setup: Duration,
+}
+
+impl Exit {
+    /// Whether every step of the jail ran and succeeded. `steps` is how many the jail had.
+    pub fn success(&self, steps: usize) -> bool {
+        self.stopped.is_none() && self.steps.len() == steps && self.steps.iter().all(|s| s.status == Status::Code(0))
+    }
+}
+
+/// How one step ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepExit {
+    /// Its name.
+    pub name: String,
+    /// Exit status of the step's own process.
+    pub status: Status,
+    /// Elapsed time.
+    pub wall: Duration,
+    /// Processor time of all its processes, user and system.
+    pub cpu: Duration,
+    /// Peak memory of its largest process, in bytes.
+    pub peak_memory: u64,
+    /// Processes that outlived the step's own process and were killed.
+    pub orphans: u64,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    /// It exited with this code.
+    Code(i32),
+    /// A signal killed it.
+    Signal(i32),
+}
+
+/// Why a run was cut short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stopped {
+    /// The whole run or the step took longer than this.
+    Time(Duration),
+    /// Nothing was written for this long.
+    Silence(Duration),
+    /// More output than this many bytes.
+    Output(u64),
+    /// The writable binds grew past this many bytes.
+    Disk(u64),
+    /// Fewer than this many bytes were left on the file system.
+    DiskReserve(u64),
+    /// More than this many processes at once. (Where the kernel itself refuses a further process, the step sees its
+    /// fork fail and this is not reported.)
+    Processes(u64),
+    /// The caller cancelled.
+    Cancelled,
+}
+
+/// A wall that stood.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Wall {
+    /// What it keeps apart (`network`, `files`, `processes` …).
+    pub name: String,
+    /// By what (`user namespace`, `landlock 6` …).
+    pub by: String,
+}
+
+impl Canon for World {
+    fn encode(&self, to: &mut Encoder) {
+        to.put(&self.cpus)
+            .put(&self.clock_offset)
+            .put(&self.uptime_offset)
+            .put(&self.dir_order)
+            .put(&self.pid_base)
+            .put(&self.random_addresses)
+            .put(&self.kernel_release)
+            .put(&self.memory);
+    }
+}

@@ -1,0 +1,492 @@
+//! Parton's side of a run: starts the jail, listens, enforces the limits that need a clock, and makes sure of the end.
+
+use super::disk::Disk;
+use super::error::Error;
+use super::jail::{Exit, Jail, Limits, Report, Status, Stdio, Step, StepExit, Stopped, Wall, World};
+use super::lines::Lines;
+use super::sys;
+use super::wire::{self, Down, Up, Wire};
+use crate::base::Cancel;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio as Io};
+use std::time::{Duration, Instant};
+
+/// The hidden first argument by which parton's program is told to become the first process of a jail.
+pub const INIT_ARGUMENT: &str = "__jail";
+
+/// The program that becomes the first process of a jail: parton itself.
+///
+/// Its `main` must call [`super::init`] before anything else when its first argument is [`INIT_ARGUMENT`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launcher {
+    exe: PathBuf,
+}
+
+impl Default for Launcher {
+    /// The running program, even if its file was replaced or deleted meanwhile.
+    fn default() -> Self {
+        Self { exe: PathBuf::from("/proc/self/exe") }
+    }
+}
+
+impl Launcher {
+    /// Another program than the running one; for tests, which run in a program of their own.
+    pub fn with_program(exe: impl Into<PathBuf>) -> Self {
+        Self { exe: exe.into() }
+    }
+
+    fn start(&self, jail: &Jail, socket: UnixStream, output: Option<OwnedFd>) -> io::Result<Child> {
+        let mut command = Command::new(&self.exe);
+        command.arg0("parton").arg(INIT_ARGUMENT).env_clear().current_dir("/").stdin(OwnedFd::from(socket));
+        // Keys that interrupt are for parton, which then ends the run in order.
+        command.process_group(0);
+        match (jail.stdio, output) {
+            (Stdio::Captured, Some(output)) => {
+                command.stdout(output.try_clone()?).stderr(output);
+            }
+            _ => {
+                command.stdout(Io::inherit()).stderr(Io::inherit());
+            }
+        }
+        command.spawn()
+    }
+}
+
+/// Runs the jail's steps. Blocks until they ended or were stopped; then nothing of the run is left: no process, no mount,
+/// no descriptor.
+///
+/// # Errors
+/// When a wall can not be built (then nothing was run), a program can not be started, or the sandbox was lost. A program
+/// that fails is no error but an [`Exit`].
+pub fn run(
+    launcher: &Launcher,
+    jail: &Jail,
+    report: &mut dyn FnMut(Report<'_>),
+    cancel: &Cancel,
+) -> Result<Exit, Error> {
+    check(jail)?;
+    run_checked(launcher, jail, report, cancel)
+}
+
+fn run_checked(
+    launcher: &Launcher,
+    jail: &Jail,
+    report: &mut dyn FnMut(Report<'_>),
+    cancel: &Cancel,
+) -> Result<Exit, Error> {
+    let began = Instant::now();
+    let launch = |source| Error::Launch { exe: launcher.exe.clone(), source };
+    let (ours, theirs) = UnixStream::pair().map_err(launch)?;
+    let (output, input) = match jail.stdio {
+        Stdio::Captured => {
+            let (read, write) = io::pipe().map_err(launch)?;
+            (Some(File::from(OwnedFd::from(read))), Some(OwnedFd::from(write)))
+        }
+        Stdio::Terminal => (None, None),
+    };
+    if let Some(output) = &output {
+        rustix::io::ioctl_fionbio(output, true).map_err(|e| launch(e.into()))?;
+    }
+    let foreground = Foreground::remember(jail.stdio);
+    let child = launcher.start(jail, theirs, input).map_err(launch)?;
+    let mut run = Run {
+        jail,
+        report,
+        cancel,
+        wire: Wire::new(ours),
+        output,
+        child: Ended(child),
+        init: None,
+        began,
+        step: None,
+        heard: began,
+        lines: Lines::default(),
+        written: 0,
+        stopping: None,
+        failure: None,
+        walls: None,
+        done: false,
+        exit: Exit { steps: Vec::new(), stopped: None, walls: Vec::new(), setup: Duration::ZERO },
+    };
+    let result = run.follow();
+    let ended = run.end();
+    foreground.restore();
+    result?;
+    ended?;
+    let Run { failure, walls, mut exit, .. } = run;
+    match failure {
+        Some(error) if exit.stopped.is_none() => Err(error),
+        _ => {
+            // A run that was stopped before its walls stood has none to show.
+            exit.walls = walls.unwrap_or_default();
+            Ok(exit)
+        }
+    }
+}
+
+/// Builds all walls around nothing, and says which they are.
+///
+/// # Errors
+/// The first wall that this host does not give, with [`Error::help`] on what to do about it.
+pub fn probe(launcher: &Launcher) -> Result<Vec<Wall>, Error> {
+    let jail = Jail {
+        // Without a layer the root is what the sandbox itself brings: an overlay all the same.
+        root: Vec::new(),
+        overlays: Vec::new(),
+        binds: Vec::new(),
+        files: BTreeMap::new(),
+        tmp_size: 1 << 20,
+        uid: 1000,
+        hostname: "probe".to_owned(),
+        domainname: "probe".to_owned(),
+        world: World::default(),
+        limits: Limits { time: Duration::from_secs(30), ..Limits::default() },
+        steps: Vec::new(),
+        stdio: Stdio::Captured,
+    };
+    run_checked(launcher, &jail, &mut |_| {}, &Cancel::new()).map(|exit| exit.walls)
+}
+
+/// Refuses what could only be a mistake.
+fn check(jail: &Jail) -> Result<(), Error> {
+    let invalid = |what: String| Err(Error::Invalid(what));
+    let clean = |path: &str| {
+        path.starts_with('/')
+            && path.len() > 1
+            && !path.contains('\0')
+            && path[1..].split('/').all(|part| !matches!(part, "" | "." | ".."))
+    };
+    let ours = |path: &str| ["/proc", "/dev"].iter().any(|top| Path::new(path).starts_with(top));
+    if jail.root.is_empty() {
+        return invalid("the root has no layer".to_owned());
+    }
+    let shown = jail.overlays.iter().map(|o| &o.at).chain(jail.binds.iter().map(|b| &b.at)).chain(jail.files.keys());
+    for at in shown {
+        if !clean(at) {
+            return invalid(format!("'{at}' is not a clean absolute path"));
+        }
+        if ours(at) || at == "/tmp" {
+            return invalid(format!("'{at}' belongs to the sandbox"));
+        }
+    }
+    for step in &jail.steps {
+        if !step.argv.first().is_some_and(|program| program.starts_with('/')) {
+            return invalid(format!("step '{}' has no absolute program", step.name));
+        }
+        if !step.cwd.starts_with('/') {
+            return invalid(format!("step '{}' has no absolute working directory", step.name));
+        }
+        let texts = step.argv.iter().chain(step.env.keys()).chain(step.env.values()).chain([&step.cwd]);
+        if texts.into_iter().any(|text| text.contains('\0'))
+            || step.env.keys().any(|key| key.is_empty() || key.contains('='))
+        {
+            return invalid(format!("step '{}' has a malformed argument or variable", step.name));
+        }
+    }
+    if jail.world.cpus.is_some_and(|cpus| !(1..=4096).contains(&cpus)) {
+        return invalid("the world's processors must be 1 to 4096".to_owned());
+    }
+    if jail.world.kernel_release.as_ref().is_some_and(|r| r.len() > 64 || r.contains(['\0', '\n'])) {
+        return invalid("the world's kernel release is longer than 64 bytes or not one line".to_owned());
+    }
+    Ok(())
+}
+
+/// How long a step that is to be stopped may take to vanish before pid 1 itself is killed.
+const GRACE: Duration = Duration::from_secs(2);
+/// How often a wish to stop is looked for.
+const CANCEL_EVERY: Duration = Duration::from_millis(50);
+
+struct Run<'a> {
+    jail: &'a Jail,
+    report: &'a mut dyn FnMut(Report<'_>),
+    cancel: &'a Cancel,
+    wire: Wire,
+    output: Option<File>,
+    child: Ended,
+    /// Pid 1, from outside.
+    init: Option<OwnedFd>,
+    began: Instant,
+    /// The running step and since when.
+    step: Option<(usize, Instant)>,
+    /// When there was output last.
+    heard: Instant,
+    lines: Lines,
+    written: u64,
+    /// When the stop was asked for.
+    stopping: Option<Instant>,
+    failure: Option<Error>,
+    walls: Option<Vec<Wall>>,
+    /// Whether pid 1 said that it came to the end.
+    done: bool,
+    exit: Exit,
+}
+
+/// Makes sure that stage 1 is gone whatever happens, and everything else with it.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Run<'_> {
+    fn follow(&mut self) -> Result<(), Error> {
+        let talk = |operation| move |source| Error::Talk { operation, source };
+        let input = match self.jail.stdio {
+            Stdio::Captured => OwnedFd::from(File::open("/dev/null").map_err(talk("open /dev/null"))?),
+            Stdio::Terminal => io::stdin().as_fd().try_clone_to_owned().map_err(talk("take the standard input"))?,
+        };
+        wire::expect_introduction(self.wire.as_fd()).map_err(talk("meet the sandbox"))?;
+        let told = wire::send_descriptor(self.wire.as_fd(), input.as_fd())
+            .and_then(|()| self.wire.send(&Down::Jail(Box::new(self.jail.clone()))));
+        match told {
+            // A sandbox that is gone already: the end finds out.
+            Err(e) if matches!(e.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {}
+            told => told.map_err(talk("tell the sandbox what to build"))?,
+        }
+        drop(input);
+        let mut disk = Disk::new(self.jail);
+        loop {
+            let (mut wire, output) = self.wait(disk.due()).map_err(talk("wait for the sandbox"))?;
+            // A step is announced before it can write, but we may have looked at the wire just before both.
+            wire = wire || (output && self.wire.readable());
+            if wire && self.init.is_none() {
+                let pid = wire::introduced(self.wire.as_fd()).map_err(talk("meet the sandbox"))?;
+                match pid.map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
+                    Some(Ok(init)) => self.init = Some(init),
+                    // It came and went: the end finds out.
+                    _ => return Ok(()),
+                }
+                continue;
+            }
+            if wire {
+                let there = self.wire.fill().map_err(talk("listen to the sandbox"))?;
+                while let Some(up) = self.wire.take().map_err(talk("understand the sandbox"))? {
+                    if !self.hear(up)? {
+                        return Ok(());
+                    }
+                }
+                if !there {
+                    return Ok(());
+                }
+            }
+            if output {
+                self.read(false).map_err(talk("read the output"))?;
+            }
+            let due = disk.due().is_some_and(|due| Instant::now() >= due);
+            let found = self.overdue().or_else(|| if due { disk.look() } else { None });
+            if let Some(stopped) = found {
+                self.stop(stopped);
+            }
+            if self.stopping.is_some_and(|since| since.elapsed() >= GRACE) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits until there is something to do; whether the wire and the output have something to read.
+    fn wait(&self, disk: Option<Instant>) -> io::Result<(bool, bool)> {
+        let mut fds = vec![PollFd::new(&self.wire, PollFlags::IN)];
+        if let Some(output) = &self.output {
+            fds.push(PollFd::new(output, PollFlags::IN));
+        }
+        let limits = &self.jail.limits;
+        let mut wake = vec![self.began + limits.time.min(Duration::from_secs(1 << 30))];
+        wake.extend(disk);
+        if let Some((index, since)) = self.step {
+            wake.push(self.heard + limits.silence.min(Duration::from_secs(1 << 30)));
+            wake.extend(self.jail.steps[index].timeout.map(|t| since + t.min(Duration::from_secs(1 << 30))));
+        }
+        let now = Instant::now();
+        let left = wake.iter().map(|at| at.saturating_duration_since(now)).min().unwrap_or(CANCEL_EVERY);
+        // Rounded up, so that a limit is really over when we wake for it.
+        let left = left.min(CANCEL_EVERY) + Duration::from_micros(100);
+        let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+        let ready = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
+        Ok((ready(0), ready(1)))
+    }
+
+    /// Reads the output: what is there now, at most a piece of it, or (`all`) until nothing is there.
+    fn read(&mut self, all: bool) -> io::Result<()> {
+        let Some(output) = &mut self.output else { return Ok(()) };
+        let mut buffer = [0; 64 << 10];
+        loop {
+            match output.read(&mut buffer) {
+                Ok(0) => {
+                    self.output = None;
+                    return Ok(());
+                }
+                Ok(n) => {
+                    self.heard = Instant::now();
+                    let limit = self.jail.limits.output;
+                    let allowed = n.min(limit.saturating_sub(self.written).try_into().unwrap_or(usize::MAX));
+                    self.written += n as u64;
+                    let report = &mut self.report;
+                    self.lines.feed(&buffer[..allowed], &mut |line| report(Report::Line(line)));
+                    if !all || self.written > limit {
+                        return Ok(());
+                    }
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// Takes a message; `false` when it was the last.
+    fn hear(&mut self, up: Up) -> Result<bool, Error> {
+        match up {
+            Up::Ready(walls) => self.walls = Some(walls),
+            Up::Step(index) if index < self.jail.steps.len() => {
+                let now = Instant::now();
+                if self.exit.steps.is_empty() {
+                    self.exit.setup = now - self.began;
+                }
+                (self.step, self.heard) = (Some((index, now)), now);
+                (self.report)(Report::Step(index));
+            }
+            Up::Step(_) => return Ok(false),
+            Up::Ended(exit) => {
+                // All writers are gone, so that everything the step wrote is in the pipe.
+                self.read(true).map_err(|source| Error::Talk { operation: "read the output", source })?;
+                let report = &mut self.report;
+                self.lines.end(&mut |line| report(Report::Line(line)));
+                self.step = None;
+                self.exit.steps.push(exit);
+                let more = self.exit.steps.len() < self.jail.steps.len();
+                if more && self.stopping.is_none() && self.overdue().is_none() {
+                    // If it is gone the next look at the wire says so.
+                    let _ = self.wire.send(&Down::Next);
+                }
+            }
+            Up::TooManyProcesses(limit) => {
+                self.exit.stopped.get_or_insert(Stopped::Processes(limit));
+                self.stopping.get_or_insert_with(Instant::now);
+            }
+            Up::Failed(failure) => {
+                let step = self.step.and_then(|(index, _)| self.jail.steps.get(index));
+                self.failure = Some(Error::from_inside(failure, step.map(|step: &Step| step.name.as_str())));
+                return Ok(false);
+            }
+            Up::Done => {
+                self.done = true;
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The limit that was passed, if one was.
+    fn overdue(&self) -> Option<Stopped> {
+        if self.stopping.is_some() {
+            return None;
+        }
+        let limits = &self.jail.limits;
+        if self.cancel.is_cancelled() {
+            return Some(Stopped::Cancelled);
+        }
+        if self.written > limits.output {
+            return Some(Stopped::Output(limits.output));
+        }
+        if self.began.elapsed() >= limits.time {
+            return Some(Stopped::Time(limits.time));
+        }
+        let (index, since) = self.step?;
+        match self.jail.steps[index].timeout {
+            Some(timeout) if since.elapsed() >= timeout => return Some(Stopped::Time(timeout)),
+            _ => {}
+        }
+        let silent = self.jail.stdio == Stdio::Captured && self.heard.elapsed() >= limits.silence;
+        silent.then_some(Stopped::Silence(limits.silence))
+    }
+
+    /// Asks pid 1 to end the step; it then tells what the step used.
+    fn stop(&mut self, why: Stopped) {
+        self.exit.stopped.get_or_insert(why);
+        self.stopping = Some(Instant::now());
+        let _ = self.wire.send(&Down::Stop);
+    }
+
+    /// Ends everything that is left and waits until it is gone.
+    fn end(&mut self) -> Result<(), Error> {
+        // Pid 1, if it still lives, takes the closed wire for the end of parton.
+        let (closed, _) = UnixStream::pair().map_err(|source| Error::Talk { operation: "close the wire", source })?;
+        drop(std::mem::replace(&mut self.wire, Wire::new(closed)));
+        if let Some(init) = &self.init {
+            // Stage 1 is gone when pid 1 is, and that when everything else inside is.
+            let patience = if self.stopping.is_some() { Duration::ZERO } else { GRACE };
+            let stage_one = pidfd_open(Pid::from_child(&self.child.0), PidfdFlags::empty());
+            if !stage_one.is_ok_and(|stage_one| gone(&stage_one, Some(patience))) {
+                let _ = pidfd_send_signal(init, Signal::KILL);
+            }
+            // If somebody killed stage 1, pid 1 is still dying.
+            gone(init, None);
+        } else {
+            let _ = self.child.0.kill();
+        }
+        let status = self.child.0.wait().map_err(|source| Error::Talk { operation: "wait for the end", source })?;
+        let rest = self.read(true);
+        let report = &mut self.report;
+        self.lines.end(&mut |line| report(Report::Line(line)));
+        if let Some((index, since)) = self.step.take() {
+            self.exit.steps.push(StepExit {
+                name: self.jail.steps[index].name.clone(),
+                status: Status::Signal(libc::SIGKILL),
+                wall: since.elapsed(),
+                cpu: Duration::ZERO,
+                peak_memory: 0,
+                orphans: 0,
+            });
+        }
+        rest.map_err(|source| Error::Talk { operation: "read the output", source })?;
+        if self.exit.steps.is_empty() && self.exit.setup.is_zero() {
+            self.exit.setup = self.began.elapsed();
+        }
+        if !self.done && self.exit.stopped.is_none() && self.failure.is_none() {
+            return Err(Error::Lost { status: status.to_string() });
+        }
+        Ok(())
+    }
+}
+
+/// Waits until a process is gone, or for so long.
+fn gone(process: &OwnedFd, patience: Option<Duration>) -> bool {
+    let timeout = patience.map(|d| Timespec { tv_sec: d.as_secs() as i64, tv_nsec: d.subsec_nanos().into() });
+    loop {
+        match poll(&mut [PollFd::new(process, PollFlags::IN)], timeout.as_ref()) {
+            Err(rustix::io::Errno::INTR) => {}
+            ready => return ready.is_ok_and(|ready| ready != 0),
+        }
+    }
+}
+
+/// The terminal's foreground process group before a run, to be put back after it.
+struct Foreground(Option<Pid>);
+
+impl Foreground {
+    fn remember(stdio: Stdio) -> Self {
+        Self((stdio == Stdio::Terminal).then(|| rustix::termios::tcgetpgrp(io::stderr()).ok()).flatten())
+    }
+
+    fn restore(self) {
+        if let Some(group) = self.0 {
+            let _ = sys::without_ttou(|| rustix::termios::tcsetpgrp(io::stderr(), group));
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The jail's file system: what is mounted where, and the change of the root.
+//!
+//! Everything that is not a layer or a bind comes from two small memory file systems. The *stock* holds what is only
+//! ever read:
+//!
+//! ```text
+//! top/      topmost layer of the root: mount points and the jail's `files`
+//! dev/      becomes /dev: links, empty files for the device nodes to be bound to
+//! sys/      becomes /proc/sys
+//! facts/    texts for /proc
+//! none, void/   an empty file and directory to cover other things in /proc with
+//! spare/    where the second one, the *scratch* (/tmp and /dev/shm, writable, bounded), is mounted at first
+//! root/     where the new root is put together
+//! ```
+//!
+//! The stock is made read-only before anything of it is shown; after the change of root nothing leads to it but what was
+//! bound. Layers are handed to overlayfs by descriptor number, so that no path of the host appears in the mount table
+//! and a name may contain any character.
+
+use super::error::{Doing, Failure};
+use super::jail::{Jail, Stdio};
+use super::proc::{self, Cover};
+use super::sys;
+use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags, mkdirat, open, openat};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
+    UnmountFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount, mount_bind, mount_change, move_mount,
+    open_tree, unmount,
+};
+use rustix::process::{chdir, fchdir, pivot_root};
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+const FILES: &str = "files";
+const PROCESSES: &str = "processes";
+
+/// Facts of the machine that the jail may show.
+pub(super) struct Machine {
+    /// Processors we may use.
+    pub cpus: u32,
+    /// Release of the kernel that programs see.
+    pub release: String,
+    /// Version text of the kernel that programs see.
+    pub version: String,
+}
+
+/// Where the device nodes may be opened and written.
+pub(super) fn devices(stdio: Stdio) -> &'static [&'static str] {
+    match stdio {
+        Stdio::Captured => &["null", "zero", "full", "random", "urandom"],
+        Stdio::Terminal => &["null", "zero", "full", "random", "urandom", "tty"],
+    }
+}
+
+/// Builds the root of `jail` and moves this process into it. Needs fresh mount and pid namespaces.
+/// `early` is called when `/proc` is mounted (its path is given) and not yet covered.
+pub(super) fn enter(
+    jail: &Jail,
+    machine: &Machine,
+    early: impl FnOnce(&Path) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).wall(FILES, "make private", "/")?;
+    let stock = stock()?;
+    let facts = proc::facts(&jail.world, machine.cpus);
+    fill_stock(jail, machine, &facts)?;
+    overlay(&jail.root, Some("top"), "root", &stock)?;
+    sys::restrict_mount(stock.as_fd(), sys::attribute::READ_ONLY | sys::attribute::NO_SUID | sys::attribute::NO_DEV)
+        .wall(FILES, "make read-only", "the stock")?;
+
+    let nothing = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    mount("proc", "root/proc", "proc", nothing, None).wall(PROCESSES, "mount", "/proc")?;
+    early(Path::new("root/proc"))?;
+    cover_proc(&facts)?;
+
+    bind("dev", "root/dev")?;
+    for device in devices(jail.stdio) {
+        bind(&format!("/dev/{device}"), &format!("root/dev/{device}"))?;
+    }
+    scratch(jail.tmp_size)?;
+
+    for extra in &jail.overlays {
+        let at = format!("root{}", extra.at);
+        match extra.layers.as_slice() {
+            [] => bind("void", &at)?,
+            [one] => attach(one, &at, false)?,
+            layers => overlay(layers, None, &at, &stock)?,
+        }
+    }
+    for given in &jail.binds {
+        attach(&given.from, &format!("root{}", given.at), given.write)?;
+    }
+    chdir("root").wall(FILES, "enter", "the new root")?;
+    pivot_root(".", ".").wall(FILES, "pivot_root to", "the new root")?;
+    unmount(".", UnmountFlags::DETACH).wall(FILES, "unmount", "the old root")?;
+    chdir("/").wall(FILES, "enter", "/")
+}
+
+/// Mounts the stock over the host's root (in our mount namespace only) and makes it the working directory.
+fn stock() -> Result<OwnedFd, Failure> {
+    let make = || -> rustix::io::Result<OwnedFd> {
+        let config = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        fsconfig_set_string(config.as_fd(), "mode", "0755")?;
+        fsconfig_set_string(config.as_fd(), "source", "parton")?;
+        fsconfig_create(config.as_fd())?;
+        let stock = fsmount(config.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
+        move_mount(stock.as_fd(), "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+        fchdir(&stock)?;
+        Ok(stock)
+    };
+    make().wall(FILES, "mount", "a memory file system")
+}
+
+fn fill_stock(jail: &Jail, machine: &Machine, facts: &BTreeMap<&str, String>) -> Result<(), Failure> {
+    let dir = |path: &str| mkdirat(CWD, path, Mode::from(0o755)).wall(FILES, "make the directory", path);
+    for path in ["top", "dev", "dev/shm", "sys", "facts", "void", "spare", "root", "top/proc", "top/dev", "top/tmp"] {
+        dir(path)?;
+    }
+    write("none", b"", 0o444)?;
+    for (name, text) in facts {
+        write(&format!("facts/{name}"), text.as_bytes(), 0o444)?;
+    }
+    let mut made = String::new();
+    for (path, text) in proc::settings(jail, &machine.release, &machine.version) {
+        let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        if parent != made {
+            made = parent.to_owned();
+            fs::create_dir_all(format!("sys/{parent}")).wall(
+                FILES,
+                "make the directory",
+                format!("/proc/sys/{parent}"),
+            )?;
+        }
+        write(&format!("sys/{path}"), text.as_bytes(), 0o444)?;
+    }
+    for name in devices(jail.stdio) {
+        write(&format!("dev/{name}"), b"", 0o666)?;
+    }
+    for (name, to) in [("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")] {
+        symlink(to, format!("dev/{name}")).wall(FILES, "make the link", format!("/dev/{name}"))?;
+    }
+    let points = jail.overlays.iter().map(|o| o.at.as_str()).chain(jail.binds.iter().map(|b| b.at.as_str()));
+    for at in points {
+        no_links(&jail.root, at)?;
+        fs::create_dir_all(format!("top{at}")).wall(FILES, "make the mount point", at)?;
+    }
+    for (at, content) in &jail.files {
+        let parent = Path::new(at).parent().and_then(Path::to_str).unwrap_or("/");
+        no_links(&jail.root, parent)?;
+        fs::create_dir_all(format!("top{parent}")).wall(FILES, "make the directory", parent)?;
+        let mode = if content.starts_with(b"#!") { 0o555 } else { 0o444 };
+        write(&format!("top{at}"), content, mode)?;
+    }
+    Ok(())
+}
+
+/// Refuses to cover a symbolic link of a layer by a directory of ours: everything behind it would disappear.
+fn no_links(layers: &[PathBuf], at: &str) -> Result<(), Failure> {
+    let mut path = PathBuf::new();
+    for part in at.split('/').filter(|part| !part.is_empty()) {
+        path.push(part);
+        // The topmost layer that has the name decides what it is.
+        let found = layers.iter().find_map(|layer| fs::symlink_metadata(layer.join(&path)).ok());
+        match found {
+            None => return Ok(()),
+            Some(meta) if meta.is_dir() => {}
+            Some(_) => {
+                let object = format!("{at}: /{} is not a directory in the layers (a link?)", path.display());
+                return Err(rustix::io::Errno::NOTDIR).wall(FILES, "lay over", object);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write(path: &str, content: &[u8], mode: u32) -> Result<(), Failure> {
+    let write = || -> rustix::io::Result<()> {
+        let file = open(path, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC, Mode::from(mode))?;
+        let mut rest = content;
+        while !rest.is_empty() {
+            rest = &rest[rustix::io::write(&file, rest)?..];
+        }
+        Ok(())
+    };
+    write().wall(FILES, "write", path)
+}
+
+fn bind(from: &str, to: &str) -> Result<(), Failure> {
+    mount_bind(from, to).wall(FILES, "bind", format!("{from} to {to}"))
+}
+
+/// Merges layers (topmost first) read-only at `at`, with `first` of the stock on top of them.
+fn overlay(layers: &[PathBuf], first: Option<&str>, at: &str, stock: &OwnedFd) -> Result<(), Failure> {
+    let what = |path: &Path| format!("the layer {}", path.display());
+    let mut open_layers = Vec::with_capacity(layers.len() + 1);
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    if let Some(first) = first {
+        open_layers.push(openat(stock, first, flags, Mode::empty()).wall(FILES, "open", first)?);
+    }
+    if layers.is_empty() {
+        open_layers.push(openat(stock, "void", flags, Mode::empty()).wall(FILES, "open", "void")?);
+    }
+    for layer in layers {
+        open_layers.push(open(layer, flags, Mode::empty()).wall(FILES, "open", what(layer))?);
+    }
+    let target = openat(stock, at, flags, Mode::empty()).wall(FILES, "open", at)?;
+    let numbers: Vec<String> = open_layers.iter().map(|fd| fd.as_raw_fd().to_string()).collect();
+    let options = format!("userxattr,lowerdir={}\0", numbers.join(":"));
+    let options = std::ffi::CStr::from_bytes_with_nul(options.as_bytes()).unwrap_or_default();
+    let shown = || {
+        format!("an overlay of {} layers at /{}", layers.len(), at.trim_start_matches("root").trim_start_matches('/'))
+    };
+    chdir("/proc/self/fd").wall(FILES, "enter", "/proc/self/fd")?;
+    let target = format!("{}", target.as_raw_fd());
+    let read_only = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+    mount("parton", &target, "overlay", read_only, Some(options)).wall(FILES, "mount", shown())?;
+    fchdir(stock).wall(FILES, "enter", "the stock")
+}
+
+/// Shows a directory of the host at `at`.
+fn attach(from: &Path, at: &str, write: bool) -> Result<(), Failure> {
+    let show = || -> std::io::Result<()> {
+        let tree = open_tree(CWD, from, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
+        let read_only = if write { 0 } else { sys::attribute::READ_ONLY };
+        sys::restrict_mount(tree.as_fd(), read_only | sys::attribute::NO_SUID | sys::attribute::NO_DEV)?;
+        move_mount(tree.as_fd(), "", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+        Ok(())
+    };
+    show().wall(FILES, "show", format!("{} at {}", from.display(), at.trim_start_matches("root")))
+}
+
+/// Mounts the writable memory file system behind `/tmp` and `/dev/shm`.
+fn scratch(size: u64) -> Result<(), Failure> {
+    let options = format!("size={size},mode=0755\0");
+    let options = std::ffi::CStr::from_bytes_with_nul(options.as_bytes()).unwrap_or_default();
+    mount("parton", "spare", "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, Some(options)).wall(
+        FILES,
+        "mount",
+        "a memory file system",
+    )?;
+    for (name, at) in [("spare/tmp", "root/tmp"), ("spare/shm", "root/dev/shm")] {
+        let make = || -> std::io::Result<()> {
+            fs::create_dir(name)?;
+            fs::set_permissions(name, fs::Permissions::from_mode(0o1777))
+        };
+        make().wall(FILES, "make the directory", name)?;
+        bind(name, at)?;
+    }
+    Ok(())
+}
+
+fn cover_proc(facts: &BTreeMap<&str, String>) -> Result<(), Failure> {
+    let entries = fs::read_dir("root/proc").wall(PROCESSES, "list", "/proc")?;
+    for entry in entries {
+        let entry = entry.wall(PROCESSES, "list", "/proc")?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        let at = format!("root/proc/{name}");
+        let kind = entry.file_type().wall(PROCESSES, "look at", &at)?;
+        match proc::cover(name, facts) {
+            _ if kind.is_symlink() => {}
+            Cover::Keep => {}
+            Cover::Fact => bind(&format!("facts/{name}"), &at)?,
+            Cover::Empty if name == "sys" => bind("sys", &at)?,
+            Cover::Empty if kind.is_dir() => bind("void", &at)?,
+            Cover::Empty => bind("none", &at)?,
+        }
+    }
+    // What was bound comes from a read-only mount; make sure of the one that would hurt most.
+    let flags = rustix::fs::statvfs("root/proc/sys").wall(PROCESSES, "look at", "/proc/sys")?.f_flag;
+    if flags.contains(StatVfsMountFlags::RDONLY) {
+        Ok(())
+    } else {
+        Err(rustix::io::Errno::ROFS).wall(PROCESSES, "make read-only", "/proc/sys")
+    }
+}

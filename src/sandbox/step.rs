@@ -1,0 +1,231 @@
+//! One step: from a fork of pid 1 to the step's own program, shedding every right on the way.
+
+use super::error::{Doing, Failure};
+use super::filter;
+use super::jail::{Jail, Stdio, Step};
+use super::root;
+use super::sys::{self, Birth, Insn};
+use super::wire;
+use landlock::{
+    ABI, Access, AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr,
+    RulesetStatus, Scope,
+};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, setrlimit};
+use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+const RIGHTS: &str = "rights";
+const CALLS: &str = "system calls";
+
+/// Older versions of landlock can not move a file to another directory.
+const LANDLOCK_AT_LEAST: i32 = 2;
+
+/// What all steps of a run have in common, made once.
+pub(super) struct Common {
+    program: Vec<Insn>,
+    listen: bool,
+    landlock: ABI,
+    /// Its version, for the record.
+    pub landlock_version: i32,
+}
+
+impl Common {
+    /// Compiles the filter and makes sure that the kernel has what steps will need.
+    pub(super) fn new(jail: &Jail) -> Result<Self, Failure> {
+        let version = sys::landlock_version();
+        if version < LANDLOCK_AT_LEAST {
+            return Err(rustix::io::Errno::OPNOTSUPP).wall(RIGHTS, "use", format!("landlock {LANDLOCK_AT_LEAST}"));
+        }
+        if !filter::ACTIONS.iter().all(|action| sys::seccomp_knows(*action)) {
+            return Err(rustix::io::Errno::NOSYS).wall(CALLS, "use", "system call filters");
+        }
+        Ok(Self {
+            program: filter::program(&jail.world),
+            listen: jail.world.intercepts(),
+            landlock: ABI::from(version),
+            landlock_version: version,
+        })
+    }
+
+    /// The file rights of a step. To be called inside the new root.
+    fn ruleset(&self, jail: &Jail) -> Result<RulesetCreated, Failure> {
+        let refuse = |what: String| Failure {
+            wall: Some(RIGHTS.to_owned()),
+            operation: "set up".to_owned(),
+            object: format!("landlock: {what}"),
+            errno: std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO),
+        };
+        let everything = AccessFs::from_all(self.landlock);
+        let mut ruleset = Ruleset::default().handle_access(everything).map_err(|e| refuse(e.to_string()))?;
+        let scopes = Scope::from_all(self.landlock);
+        if !scopes.is_empty() {
+            ruleset = ruleset.scope(scopes).map_err(|e| refuse(e.to_string()))?;
+        }
+        let mut created = ruleset.create().map_err(|e| refuse(e.to_string()))?;
+        let mut allow = |path: &str, access| -> Result<(), Failure> {
+            let fd = PathFd::new(path).map_err(|e| refuse(e.to_string()))?;
+            (&mut created).add_rule(PathBeneath::new(fd, access)).map_err(|e| refuse(e.to_string()))?;
+            Ok(())
+        };
+        allow("/", AccessFs::from_read(self.landlock))?;
+        allow("/tmp", everything)?;
+        allow("/dev/shm", everything)?;
+        for device in root::devices(jail.stdio) {
+            // The rights that make no sense for a single file are left out by the kernel's rules.
+            allow(&format!("/dev/{device}"), everything & AccessFs::from_file(self.landlock))?;
+        }
+        for bind in jail.binds.iter().filter(|bind| bind.write) {
+            allow(&bind.at, everything)?;
+        }
+        Ok(created)
+    }
+}
+
+/// A step that was started.
+pub(super) struct Started {
+    /// Its first process.
+    pub pid: i32,
+    /// Where the calls arrive that the world changes.
+    pub listener: Option<OwnedFd>,
+}
+
+/// Starts a step. `failed` is called in the child if its program can not be executed.
+pub(super) fn start(
+    jail: &Jail,
+    step: &Step,
+    common: &Common,
+    input: &OwnedFd,
+    failed: impl FnOnce(Failure),
+) -> Result<Started, Failure> {
+    let (ours, theirs) = UnixStream::pair().step("make", "a pair of sockets")?;
+    // Who has to answer calls of the child can not stand still until it executes its program.
+    let birth = if common.listen { Birth::Copied } else { Birth::Shared };
+    let pid = sys::child(birth, || {
+        failed(become_step(jail, step, common, input, &theirs));
+        127
+    })
+    .step("make", "a process")?;
+    drop(theirs);
+    // Without a listener the child has failed and said so.
+    let listener = match common.listen {
+        true => wire::receive_descriptor(ours.as_fd()).step("receive", "the filter's descriptor")?,
+        false => None,
+    };
+    Ok(Started { pid, listener })
+}
+
+/// Returns only if the program could not be executed.
+fn become_step(jail: &Jail, step: &Step, common: &Common, input: &OwnedFd, socket: &UnixStream) -> Failure {
+    let prepare = || -> Result<Command, Failure> {
+        let mut command = Command::new(&step.argv[0]);
+        command.args(&step.argv[1..]).env_clear().envs(&step.env);
+        command.stdin(input.try_clone().step("pass", "the standard input")?);
+        match jail.stdio {
+            Stdio::Captured => rustix::process::setpgid(None, None).step("make", "a process group")?,
+            Stdio::Terminal => foreground(),
+        }
+        if common.listen {
+            // Pid 1 hides itself, and so its copy. It must see the copy before that has executed its program.
+            rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable).step("make", "the process dumpable")?;
+        }
+        limits(jail)?;
+        if !jail.world.random_addresses {
+            sys::personality(sys::FIXED_ADDRESSES).step("fix", "the address layout")?;
+        }
+        rustix::process::chdir(step.cwd.as_str()).step("enter", &step.cwd)?;
+        sys::close_from_on_exec(3).step("close", "descriptors")?;
+        shed_rights(jail, common)?;
+        let listener = sys::seccomp(&common.program, common.listen).wall(CALLS, "install", "the filter")?;
+        if let Some(listener) = listener {
+            wire::send_descriptor(socket.as_fd(), listener.as_fd()).wall(
+                CALLS,
+                "hand over",
+                "the filter's descriptor",
+            )?;
+        }
+        Ok(command)
+    };
+    match prepare() {
+        Ok(mut command) => {
+            let failure: Result<(), _> = Err(command.exec()).step("execute", &step.argv[0]);
+            failure.unwrap_err()
+        }
+        Err(failure) => failure,
+    }
+}
+
+/// Makes the step the foreground of the caller's terminal, if there is one.
+fn foreground() {
+    let _ = rustix::process::setpgid(None, None);
+    let group = rustix::process::getpgrp();
+    let stderr = std::io::stderr();
+    sys::without_ttou(|| {
+        // Not a terminal: then there is no foreground to be in.
+        let _ = rustix::termios::tcsetpgrp(&stderr, group);
+    });
+}
+
+fn limits(jail: &Jail) -> Result<(), Failure> {
+    let limits = &jail.limits;
+    let all = [
+        (Resource::Core, Some(0), "core size"),
+        (Resource::Nproc, Some(limits.processes), "processes"),
+        (Resource::Fsize, Some(limits.file_size), "file size"),
+        (Resource::Nofile, Some(limits.descriptors), "descriptors"),
+        (Resource::As, limits.memory, "address space"),
+    ];
+    for (resource, wanted, name) in all {
+        let Some(wanted) = wanted else { continue };
+        // A host that allows less stays in force.
+        let host = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
+        let limit = Some(wanted.min(host));
+        setrlimit(resource, Rlimit { current: limit, maximum: limit }).wall("limits", "limit", name)?;
+    }
+    // What is left of the caller's habits becomes the same everywhere.
+    let stack = rustix::process::getrlimit(Resource::Stack).maximum;
+    let stack = Rlimit { current: Some(stack.unwrap_or(u64::MAX).min(8 << 20)), maximum: stack };
+    setrlimit(Resource::Stack, stack).wall("limits", "limit", "stack")
+}
+
+fn shed_rights(jail: &Jail, common: &Common) -> Result<(), Failure> {
+    let capabilities = || -> rustix::io::Result<()> {
+        rustix::thread::clear_ambient_capability_set()?;
+        for number in 0..64 {
+            let one = CapabilitySet::from_bits_retain(1 << number);
+            match rustix::thread::remove_capability_from_bounding_set(one) {
+                Ok(()) => {}
+                // Past the last one that this kernel has.
+                Err(rustix::io::Errno::INVAL) => break,
+                Err(e) => return Err(e),
+            }
+        }
+        let locked = CapabilitiesSecureBits::NO_ROOT
+            | CapabilitiesSecureBits::NO_ROOT_LOCKED
+            | CapabilitiesSecureBits::NO_SETUID_FIXUP
+            | CapabilitiesSecureBits::NO_SETUID_FIXUP_LOCKED
+            | CapabilitiesSecureBits::KEEP_CAPS_LOCKED
+            | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE
+            | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE_LOCKED;
+        rustix::thread::set_capabilities_secure_bits(locked)?;
+        rustix::thread::set_no_new_privs(true)
+    };
+    capabilities().wall(RIGHTS, "drop", "capabilities")?;
+    let status = common.ruleset(jail)?.restrict_self().map_err(|e| Failure {
+        wall: Some(RIGHTS.to_owned()),
+        operation: "enforce".to_owned(),
+        object: format!("landlock: {e}"),
+        errno: libc::EPERM,
+    })?;
+    if status.ruleset != RulesetStatus::FullyEnforced || !status.no_new_privs {
+        return Err(rustix::io::Errno::PERM).wall(RIGHTS, "enforce", "landlock in full");
+    }
+    let none = CapabilitySet::empty();
+    rustix::thread::set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none }).wall(
+        RIGHTS,
+        "drop",
+        "capabilities",
+    )
+}
