@@ -31,6 +31,7 @@
 //! | `/etc/apt/` | read, to find the machine's package archive |
 
 pub mod base;
+pub mod build;
 pub mod compare;
 pub mod fetch;
 pub mod plan;

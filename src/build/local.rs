@@ -1,0 +1,339 @@
+//! Executes rounds on this machine.
+
+use super::linkage::{self, Inspection};
+use super::outcome::{End, Fault, Order, Outcome, Output, PhaseOutcome};
+use super::root::{self, Places};
+use super::{Error, Executor};
+use crate::base::{Cancel, Event, Events, Progress, RelPath, Task};
+use crate::plan::{Phase, Place, SourcePin};
+use crate::sandbox::{self, Exit, Launcher, Report, Status, Stopped};
+use crate::store::{Stage, Store};
+use crate::tree::{self, Tree, Unpack};
+use fs_err as fs;
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Failed rounds whose directories are kept, for each package.
+const KEPT: usize = 2;
+
+/// Executes rounds in sandboxes of this machine, on trees of this store.
+pub struct Local<'a> {
+    /// Where inputs are and outputs go.
+    pub store: &'a Store,
+    /// How sandboxes are started.
+    pub launcher: &'a Launcher,
+}
+
+impl Executor for Local<'_> {
+    fn execute(&self, order: &Order, events: Events<'_>, cancel: &Cancel) -> Result<Outcome, Error> {
+        let begun = Instant::now();
+        let drv = &order.derivation;
+        let check: Option<&Phase> = drv.check.as_ref().filter(|_| order.check);
+        let phases = drv.phases.len() as u64 + u64::from(check.is_some());
+        let name = format!("{} {}, round {}", drv.name, drv.version, order.round);
+        let progress = Progress::start(events, Task::Round, name, Some(phases));
+
+        let stage = self.store.stage()?;
+        let prepared = self.prepare(order, &stage, cancel)?;
+        let mut log = Log::create(&stage)?;
+        let mut steps = Steps { progress: &progress, events, package: &drv.name, first: 0 };
+
+        let jail = root::jail(order, &prepared.places, prepared.source_date, &drv.phases, true);
+        let exit = steps.run(self.launcher, &jail, &drv.phases, &mut log, cancel)?;
+        let mut outcome = Outcome {
+            round: order.round,
+            conditions: order.conditions.clone(),
+            source_date: prepared.source_date,
+            phases: exit.steps.iter().map(PhaseOutcome::from).collect(),
+            walls: exit.walls.clone(),
+            unpack: prepared.unpack,
+            wall: Duration::ZERO,
+            log: crate::base::Blake3::of(b""),
+            end: End::Refused { faults: Vec::new() },
+        };
+        outcome.end = match failure(&exit, &drv.phases) {
+            Some(end) => end,
+            None => self.collect(order, &prepared.places)?,
+        };
+        if let (End::Built(_), Some(check)) = (&outcome.end, check) {
+            // The output is in the store by now: a test suite can not change what it tests. It gets a copy-free view of
+            // the finished tree, read-only.
+            let mut places = prepared.places.clone();
+            places.out = self.output_path(&outcome)?;
+            let phases = std::slice::from_ref(check);
+            let jail = root::jail(order, &places, prepared.source_date, phases, false);
+            steps.first = drv.phases.len() as u64;
+            let exit = steps.run(self.launcher, &jail, phases, &mut log, cancel)?;
+            outcome.phases.extend(exit.steps.iter().map(PhaseOutcome::from));
+            if let Some(end) = failure(&exit, phases) {
+                outcome.end = end;
+            }
+        }
+        outcome.log = self.store.put_log(&log.finish()?)?;
+        outcome.wall = begun.elapsed();
+        match &outcome.end {
+            End::Built(_) => progress.done(),
+            // Nobody wants to look into a round that they stopped themselves.
+            End::Stopped { reason: Stopped::Cancelled, .. } => {}
+            _ => self.keep(order, &outcome, stage)?,
+        }
+        Ok(outcome)
+    }
+}
+
+/// A round's directories, ready for the first phase.
+struct Prepared {
+    places: Places,
+    source_date: i64,
+    unpack: Duration,
+}
+
+impl Local<'_> {
+    /// Finds the layers and unpacks the sources.
+    fn prepare(&self, order: &Order, stage: &Stage, cancel: &Cancel) -> Result<Prepared, Error> {
+        let begun = Instant::now();
+        let places = self.places(order, stage.path().join("build"), stage.path().join("out"))?;
+        fs::create_dir(&places.build)?;
+        fs::create_dir(&places.out)?;
+        // Without any archive the date is the first second that FAT and zip can write.
+        let mut source_date = 315_532_800;
+        for source in &order.derivation.sources {
+            let dest = places.build.join(&source.dest);
+            match &source.pin {
+                SourcePin::Archive { sha256, strip, nested } => {
+                    let archive = self.store.blob(*sha256)?.ok_or(Error::NoBlob(*sha256))?;
+                    let nested = match nested {
+                        Some(path) => Some(RelPath::new(path).map_err(std::io::Error::other)?),
+                        None => None,
+                    };
+                    let order =
+                        if order.conditions.reverse_inodes { tree::Order::Reverse } else { tree::Order::Forward };
+                    let options = Unpack { nested, order, cancel: cancel.clone(), ..Unpack::source(*strip) };
+                    fs::create_dir_all(&dest)?;
+                    let unpacked = tree::unpack(fs::File::open(&archive.path)?, &dest, &options, None)
+                        .map_err(|error| Error::Unpack { source: error, dest: source.dest.clone() })?;
+                    source_date = source_date.max(unpacked.newest_mtime);
+                }
+                SourcePin::File { sha256 } => {
+                    let file = self.store.blob(*sha256)?.ok_or(Error::NoBlob(*sha256))?;
+                    if let Some(dir) = dest.parent() {
+                        fs::create_dir_all(dir)?;
+                    }
+                    fs::copy(&file.path, &dest)?;
+                }
+                SourcePin::Tree { tree } => {
+                    let path = self.store.tree_path(*tree)?.ok_or(Error::NoTree(*tree))?;
+                    tree::copy(&path, &dest, tree::Files::Copied)?;
+                }
+            }
+        }
+        for phase in &order.derivation.phases {
+            fs::create_dir_all(places.build.join(&phase.dir))?;
+        }
+        Ok(Prepared { places, source_date, unpack: begun.elapsed() })
+    }
+
+    /// The layers of an order's root, with these directories as `/build` and `/out`.
+    pub fn places(&self, order: &Order, build: PathBuf, out: PathBuf) -> Result<Places, Error> {
+        let mut places = Places { root: Vec::new(), sysroot: Vec::new(), build, out };
+        for input in &order.derivation.inputs {
+            let path = self.store.tree_path(input.tree)?.ok_or(Error::NoTree(input.tree))?;
+            match input.place {
+                Place::Build => places.root.push(path),
+                Place::Host => places.sysroot.push(path),
+            }
+        }
+        let seed = order.derivation.seed;
+        let tree = self.store.seed(seed)?.ok_or(Error::NoSeed(seed))?;
+        places.root.push(self.store.tree_path(tree)?.ok_or(Error::NoTree(tree))?);
+        Ok(places)
+    }
+
+    /// Turns `/out` into a tree of the store, if it may be one.
+    fn collect(&self, order: &Order, places: &Places) -> Result<End, Error> {
+        let files = match Tree::scan(&places.out) {
+            Ok(files) => files,
+            Err(error @ tree::Error::Io { .. }) => return Err(error.into()),
+            Err(unfit) => return Ok(End::Refused { faults: vec![Fault::Unfit(unfit.to_string())] }),
+        };
+        let facts = files.facts();
+        if facts.files + facts.links == 0 {
+            return Ok(End::Refused { faults: vec![Fault::Empty] });
+        }
+        let mut libraries = BTreeSet::new();
+        for input in &order.derivation.inputs {
+            let path = self.store.tree_path(input.tree)?.ok_or(Error::NoTree(input.tree))?;
+            libraries.extend(linkage::provided(&path)?);
+        }
+        let Inspection { programs, build_paths, faults } =
+            linkage::inspect(&places.out, &files, &order.derivation.linkage, &libraries)?;
+        if !faults.is_empty() {
+            return Ok(End::Refused { faults });
+        }
+        let tree = self.store.put_tree(&places.out, &files)?.digest;
+        Ok(End::Built(Output {
+            tree,
+            files: facts.files,
+            dirs: facts.dirs,
+            links: facts.links,
+            bytes: facts.bytes,
+            programs,
+            build_paths,
+        }))
+    }
+
+    fn output_path(&self, outcome: &Outcome) -> Result<PathBuf, Error> {
+        let tree = outcome.output().map(|output| output.tree);
+        let tree =
+            tree.ok_or_else(|| Error::Io(std::io::Error::other("a round without an output was to be tested")))?;
+        self.store.tree_path(tree)?.ok_or(Error::NoTree(tree))
+    }
+
+    /// Enters the jail of an order with the caller's terminal: with the directories that a failed round left in `state`, or
+    /// with sources unpacked anew. Runs `script`, or an interactive shell.
+    ///
+    /// # Errors
+    /// The jail can't be built.
+    pub fn shell(
+        &self,
+        order: &Order,
+        state: Option<&Path>,
+        script: Option<&str>,
+        cancel: &Cancel,
+    ) -> Result<Status, Error> {
+        let stage = self.store.stage()?;
+        let (places, source_date) = match state {
+            Some(state) => (self.places(order, state.join("build"), state.join("out"))?, self.kept_date(state)?),
+            None => {
+                let prepared = self.prepare(order, &stage, cancel)?;
+                (prepared.places, prepared.source_date)
+            }
+        };
+        let dir = order.derivation.phases.last().map_or("", |phase| &phase.dir);
+        let phase = Phase { name: "shell".to_owned(), dir: dir.to_owned(), script: String::new() };
+        let mut jail = root::jail(order, &places, source_date, std::slice::from_ref(&phase), true);
+        jail.stdio = sandbox::Stdio::Terminal;
+        jail.limits.silence = jail.limits.time;
+        for step in &mut jail.steps {
+            step.argv = match script {
+                Some(script) => ["/bin/sh", "-euc", script].map(str::to_owned).to_vec(),
+                None => ["/bin/sh", "-i"].map(str::to_owned).to_vec(),
+            };
+            step.env.insert("TERM".to_owned(), "xterm".to_owned());
+            step.env.insert("PS1".to_owned(), format!("[{}] \\w $ ", order.derivation.name));
+        }
+        let exit = sandbox::run(self.launcher, &jail, &mut |_| {}, cancel)?;
+        Ok(exit.steps.first().map_or(Status::Signal(9), |step| step.status))
+    }
+
+    fn kept_date(&self, state: &Path) -> Result<i64, Error> {
+        let text = fs::read(state.join("kept.json"))?;
+        let kept: super::Kept = serde_json::from_slice(&text).map_err(std::io::Error::other)?;
+        Ok(kept.outcome.source_date)
+    }
+
+    /// Keeps the state of a failed round for `parton shell`.
+    fn keep(&self, order: &Order, outcome: &Outcome, stage: Stage) -> Result<(), Error> {
+        let kept = super::Kept { order: order.clone(), outcome: outcome.clone() };
+        let text = serde_json::to_vec(&kept).map_err(std::io::Error::other)?;
+        fs::write(stage.path().join("kept.json"), text)?;
+        self.store.keep(&order.derivation.name, stage, KEPT)?;
+        Ok(())
+    }
+}
+
+/// How a run of phases failed, if it did.
+fn failure(exit: &Exit, phases: &[Phase]) -> Option<End> {
+    let last = exit.steps.len().saturating_sub(1).min(phases.len().saturating_sub(1));
+    let phase = phases.get(last)?;
+    if let Some(reason) = &exit.stopped {
+        return Some(End::Stopped { phase: phase.name.clone(), reason: reason.clone() });
+    }
+    let failed = exit.steps.iter().find(|step| step.status != Status::Code(0))?;
+    let script = phases.iter().find(|p| p.name == failed.name).map(|p| p.script.clone()).unwrap_or_default();
+    Some(End::Failed { phase: failed.name.clone(), script, status: failed.status })
+}
+
+/// The log of a round, while it is written.
+struct Log {
+    file: std::io::BufWriter<fs::File>,
+    path: PathBuf,
+}
+
+impl Log {
+    fn create(stage: &Stage) -> Result<Self, Error> {
+        let path = stage.path().join("log");
+        Ok(Self { file: std::io::BufWriter::new(fs::File::create(&path)?), path })
+    }
+
+    fn line(&mut self, line: &[u8]) -> std::io::Result<()> {
+        self.file.write_all(line)?;
+        self.file.write_all(b"\n")
+    }
+
+    fn finish(mut self) -> Result<PathBuf, Error> {
+        self.file.flush()?;
+        Ok(self.path)
+    }
+}
+
+/// Runs jails whose steps are phases, and tells where they are.
+struct Steps<'a> {
+    progress: &'a Progress<'a>,
+    events: Events<'a>,
+    package: &'a str,
+    first: u64,
+}
+
+impl Steps<'_> {
+    fn run(
+        &mut self,
+        launcher: &Launcher,
+        jail: &sandbox::Jail,
+        phases: &[Phase],
+        log: &mut Log,
+        cancel: &Cancel,
+    ) -> Result<Exit, Error> {
+        let mut failed: Option<std::io::Error> = None;
+        let exit = sandbox::run(
+            launcher,
+            jail,
+            &mut |report| {
+                let written = match report {
+                    Report::Step(n) => {
+                        let name = phases.get(n).map_or("?", |phase| phase.name.as_str());
+                        self.progress.now(self.first + n as u64, format!("{} › {name}", self.package));
+                        log.line(format!("═══ {name}").as_bytes())
+                    }
+                    Report::Line(line) => {
+                        (self.events)(Event::Log { package: self.package.to_owned(), line: line.to_vec() });
+                        log.line(line)
+                    }
+                };
+                if let Err(error) = written {
+                    failed.get_or_insert(error);
+                }
+            },
+            cancel,
+        )?;
+        match failed {
+            Some(error) => Err(Error::Io(error)),
+            None => Ok(exit),
+        }
+    }
+}
+
+impl From<&sandbox::StepExit> for PhaseOutcome {
+    fn from(step: &sandbox::StepExit) -> Self {
+        Self {
+            name: step.name.clone(),
+            status: step.status,
+            wall: step.wall,
+            cpu: step.cpu,
+            peak_memory: step.peak_memory,
+            orphans: step.orphans,
+        }
+    }
+}
