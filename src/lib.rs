@@ -35,6 +35,7 @@ pub mod build;
 pub mod compare;
 pub mod fetch;
 pub mod plan;
+pub mod report;
 pub mod sandbox;
 pub mod spec;
 pub mod store;

@@ -1,0 +1,10 @@
+//! Results as records, and records as text and JSON.
+//!
+//! A [`Record`] is what the store keeps of a package's build and what `--json` prints; its format has a name and a
+//! version ([`SCHEMA`]).
+
+pub mod graph;
+mod record;
+pub mod text;
+
+pub use record::{Differing, Glance, Record, SCHEMA, SignatureEvidence, SourceEvidence, Verdict};
