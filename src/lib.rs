@@ -34,6 +34,7 @@ pub mod base;
 pub mod build;
 pub mod compare;
 pub mod fetch;
+pub mod ops;
 pub mod plan;
 pub mod report;
 pub mod sandbox;

@@ -1,0 +1,261 @@
+//! The stories: one file per verb, from top to bottom, without cleverness. The only place where rooms meet.
+//!
+//! Every verb gets a [`Session`], which holds what all of them need, and returns a value that `cli` shows.
+
+mod build;
+mod fetch;
+mod hash;
+mod host;
+mod init;
+mod inspect;
+mod new;
+mod package;
+mod seed;
+mod shell;
+mod sources;
+
+pub use crate::build::Error as RoundError;
+pub use crate::plan::{SeedPackage, Target};
+pub use crate::sandbox::Status;
+pub use crate::store::Store as OpenStore;
+pub use build::{LogTail, PackageReport, Report, Settings, State, build};
+pub use fetch::{FetchReport, FetchedPackage, fetch};
+pub use hash::{Hashed, hash};
+pub use host::{Host, fetcher, launcher, open_store};
+pub use init::init;
+pub use inspect::{Verified, WhyRebuild, gc, graph, verify_store, why_rebuild};
+pub use new::{NewSpec, new_spec, write_new};
+pub use seed::{Resolved, resolve as resolve_seed};
+pub use shell::{Opened, open_shell};
+
+use crate::base::{Cancel, Diagnostic, Events};
+use crate::build as rounds;
+use crate::fetch::{self as fetching, Fetcher};
+use crate::plan::{self, Plan, Seed};
+use crate::sandbox::Launcher;
+use crate::spec::{Profile, Spec, Workspace};
+use crate::store::Store;
+use crate::{compare, sandbox, store, tree};
+use fs_err as fs;
+use std::path::PathBuf;
+
+/// What every verb needs.
+pub struct Session<'a> {
+    /// The specs.
+    pub workspace: &'a Workspace,
+    /// Where everything is kept.
+    pub store: &'a Store,
+    /// How sources are had.
+    pub fetcher: &'a Fetcher,
+    /// How sandboxes are started.
+    pub launcher: &'a Launcher,
+    /// Where progress goes.
+    pub events: Events<'a>,
+    /// Whether to stop.
+    pub cancel: &'a Cancel,
+}
+
+/// Why a verb failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Mistakes in what a person wrote.
+    #[error("{} in the specs", count(.0.len(), "mistake"))]
+    Mistakes(Vec<Diagnostic>),
+    /// No such profile.
+    #[error("the workspace has no profile '{name}'; it has {}", known.join(", "))]
+    Profile {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// The seed's texts.
+    #[error("{}: {error}", path.display())]
+    Seed {
+        /// The lock.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: plan::SeedError,
+    },
+    /// A source can't be had or proved.
+    #[error("get the sources of {package}")]
+    Source {
+        /// Whose.
+        package: String,
+        /// Why.
+        #[source]
+        error: fetching::Error,
+    },
+    /// A commit can't be had.
+    #[error("get the repository of {package}")]
+    Git {
+        /// Whose.
+        package: String,
+        /// Why.
+        #[source]
+        error: fetching::git::Error,
+    },
+    /// A signature does not hold.
+    #[error("the signature of {name} ({package}) does not hold: {reason}")]
+    Signature {
+        /// Whose source.
+        package: String,
+        /// Which source.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// A package of the seed can't be unpacked.
+    #[error("unpack {package} of the seed")]
+    SeedPackage {
+        /// Which.
+        package: String,
+        /// Why.
+        #[source]
+        error: tree::Error,
+    },
+    /// A repository has another tree than was pinned.
+    #[error("commit {commit} of {package} has the tree {found}, pinned is {pinned}")]
+    GitTree {
+        /// Whose.
+        package: String,
+        /// Which commit.
+        commit: String,
+        /// What the spec says.
+        pinned: crate::base::TreeDigest,
+        /// What was found.
+        found: crate::base::TreeDigest,
+    },
+    /// What a package needs is not built yet.
+    #[error("{package} needs {need}, which is not built yet; `parton build {need}` builds it")]
+    NeedsFirst {
+        /// Who needs it.
+        package: String,
+        /// What.
+        need: String,
+    },
+    /// A file that would be written is there already.
+    #[error("{} is there already; nothing was written", .0.display())]
+    Exists(PathBuf),
+    /// A pattern of the seed's recipe that fits nothing: it would hide a change in the packages.
+    #[error("the seed's recipe removes '{0}', but nothing of that name is in its packages")]
+    SeedPattern(String),
+    /// No result of a package is known.
+    #[error("nothing is known of '{0}' yet; `parton build {0}` builds it")]
+    Unknown(String),
+    /// A record of another version or kind.
+    #[error("the record of {package} can't be read ({reason}); `parton build --rebuild {package}` makes a new one")]
+    Record {
+        /// Whose.
+        package: String,
+        /// Why.
+        reason: String,
+    },
+    /// A round could not be executed.
+    #[error(transparent)]
+    Round(#[from] rounds::Error),
+    /// The sandbox.
+    #[error(transparent)]
+    Sandbox(#[from] sandbox::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A tree.
+    #[error(transparent)]
+    Tree(#[from] tree::Error),
+    /// The comparison of two rounds.
+    #[error(transparent)]
+    Compare(#[from] compare::Error),
+    /// The file system.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The caller cancelled.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+/// Looks for every mistake that can be found without fetching or building: form, needs, cycles, profiles, seeds.
+///
+/// # Errors
+/// The mistakes.
+pub fn check(workspace: &Workspace) -> Result<(), Error> {
+    let config = &workspace.config;
+    let profile = config.profiles.get(&config.profile).ok_or_else(|| Error::Profile {
+        name: config.profile.clone(),
+        known: config.profiles.keys().cloned().collect(),
+    })?;
+    let seed = read_seed(workspace, profile)?;
+    make_plan(workspace, &Target::All, profile, &seed).map(drop)
+}
+
+/// An error and its causes in one text.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let line = error.to_string();
+        if !text.contains(&line) {
+            text = format!("{text}: {line}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+fn count(n: usize, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
+impl Session<'_> {
+    /// The profile of this name, or the default one, with its name.
+    pub fn profile(&self, name: Option<&str>) -> Result<(String, &Profile), Error> {
+        let config = &self.workspace.config;
+        let name = name.unwrap_or(&config.profile);
+        match config.profiles.get(name) {
+            Some(profile) => Ok((name.to_owned(), profile)),
+            None => Err(Error::Profile { name: name.to_owned(), known: config.profiles.keys().cloned().collect() }),
+        }
+    }
+
+    /// The seed of a profile.
+    pub fn seed(&self, profile: &Profile) -> Result<Seed, Error> {
+        read_seed(self.workspace, profile)
+    }
+
+    /// The plan for these packages.
+    pub fn plan<'s>(&'s self, target: &Target, profile: &'s Profile, seed: &Seed) -> Result<Plan<'s>, Error> {
+        make_plan(self.workspace, target, profile, seed)
+    }
+
+    fn go_on(&self) -> Result<(), Error> {
+        if self.cancel.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+    }
+}
+
+fn read_seed(workspace: &Workspace, profile: &Profile) -> Result<Seed, Error> {
+    let path = workspace.root.join(&profile.seed);
+    let lock = fs::read_to_string(&path)?;
+    let recipe = fs::read_to_string(path.with_extension("toml"))?;
+    Seed::parse(&recipe, &lock).map_err(|error| Error::Seed { path, error })
+}
+
+fn make_plan<'s>(
+    workspace: &'s Workspace,
+    target: &Target,
+    profile: &'s Profile,
+    seed: &Seed,
+) -> Result<Plan<'s>, Error> {
+    let mut failed = std::cell::RefCell::new(None);
+    let patches = |spec: &Spec, file: &str| {
+        let path = workspace.root.join("patches").join(&spec.name.value).join(file);
+        fs::read_to_string(path).unwrap_or_else(|error| {
+            failed.borrow_mut().get_or_insert(error);
+            String::new()
+        })
+    };
+    let plan = plan::resolve(&workspace.specs, target, profile, seed.id(), rounds::CONTRACT, &patches);
+    match failed.get_mut().take() {
+        Some(error) => Err(error.into()),
+        None => plan.map_err(Error::Mistakes),
+    }
+}
