@@ -32,6 +32,7 @@
 
 pub mod base;
 pub mod build;
+pub mod cli;
 pub mod compare;
 pub mod fetch;
 pub mod ops;
