@@ -1,0 +1,324 @@
+//! `parton build` from end to end: real sandboxes, the real seed, small packages made here. Needs user namespaces, and
+//! the machine's package archive once, for the seed.
+
+use crate::common::{Env, Run};
+use parton::base::Sha256;
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+impl Env {
+    /// A package with these files as its source and this text behind its `[package]` and `[[source]]` tables.
+    fn package(&self, name: &str, files: &[(&str, &str)], rest: &str) {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (path, text) in files {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(text.len() as u64);
+            header.set_mode(if text.starts_with("#!") { 0o755 } else { 0o644 });
+            header.set_mtime(1_600_000_000);
+            header.set_entry_type(tar::EntryType::Regular);
+            tar.append_data(&mut header, format!("{name}-1.0/{path}"), text.as_bytes()).unwrap();
+        }
+        let bytes = tar.into_inner().unwrap();
+        let url = format!("file://{}/{name}-1.0.tar", self.path().display());
+        self.write(&format!("{name}-1.0.tar"), &bytes);
+        let mut spec = String::new();
+        write!(
+            spec,
+            "[package]\nname = \"{name}\"\nversion = \"1.0\"\nlicense = \"Apache-2.0\"\n\n\
+             [[source]]\nurls = [\"{url}\"]\nsha256 = \"{}\"\n\n{rest}",
+            Sha256::of(&bytes)
+        )
+        .unwrap();
+        self.write(&format!("specs/{name}/spec.toml"), spec);
+    }
+
+    /// A package whose install phase is this script.
+    fn script(&self, name: &str, script: &str) {
+        self.package(
+            name,
+            &[("README", "a test\n"), ("b", "b"), ("a", "a"), ("c", "c"), ("d", "d")],
+            &format!(
+                "[build]\nsystem = \"script\"\n\n[build.phases]\ninstall = '''\nmkdir -p $OUT/usr\n{script}\n'''\n"
+            ),
+        );
+    }
+}
+
+const HELLO: &str = "#include <stdio.h>\nint main(void) { puts(\"hello\"); return 0; }\n";
+
+const MAKE_HELLO: &str = "[build]\nsystem = \"script\"\n\n[build.phases]\ncompile = \"cc $CFLAGS -o hello hello.c\"\n\
+                          install = \"mkdir -p $OUT/usr/bin && cp hello $OUT/usr/bin/\"\n";
+
+#[test]
+fn a_program_is_built_twice_against_musl_and_known_afterwards() {
+    let env = Env::workspace();
+    env.package("hello", &[("hello.c", HELLO)], MAKE_HELLO);
+    let report = env.run(&["build", "hello", "--rebuild", "--json"]).ok().json();
+    assert_eq!(report["schema"], "parton.build/1");
+    let record = &report["packages"][0]["state"]["record"];
+    assert_eq!(record["verdict"], "identical", "{record:#}");
+    assert_eq!(record["rounds"].as_array().unwrap().len(), 2);
+    let end = &record["rounds"][1]["end"];
+    assert_eq!(end["programs"][0]["interpreter"], "/lib/ld-musl-x86_64.so.1");
+    assert_eq!(end["programs"][0]["needed"][0], "libc.so");
+    assert_eq!(record["rounds"][0]["source_date"], 1_600_000_000);
+    assert!(record["rounds"][0]["walls"].as_array().unwrap().len() > 5);
+
+    let again = env.run(&["build", "hello", "--json"]).ok().json();
+    assert_eq!(again["packages"][0]["state"]["kind"], "known");
+    assert_eq!(again["packages"][0]["output"], end["tree"]);
+    let path = env.command(&["store", "path", "hello"]).output().unwrap();
+    let path = String::from_utf8(path.stdout).unwrap();
+    assert!(std::path::Path::new(path.trim()).join("usr/bin/hello").is_file());
+}
+
+#[test]
+fn one_round_proves_nothing_and_says_so() {
+    let env = Env::workspace();
+    env.script("single", "echo 1 > $OUT/usr/one");
+    let run = env.run(&["build", "single", "--rounds", "1", "--rebuild"]).ok();
+    assert!(run.stdout.contains("unproved: built once"), "{}", run.stdout);
+    // What one round came to is not enough for two.
+    let run = env.run(&["build", "single"]).ok();
+    assert!(run.stdout.contains("identical in 2 rounds"), "{}", run.stdout);
+}
+
+/// Builds a package that leaks, and returns what parton says of it.
+fn leak(name: &str, script: &str) -> Run {
+    let env = Env::workspace();
+    env.script(name, script);
+    env.run(&["build", name, "--rebuild"]).code(3)
+}
+
+#[test]
+fn a_date_is_found() {
+    let run = leak("leak-date", "date > $OUT/usr/when");
+    assert!(run.stdout.contains("usr/when"), "{}", run.stdout);
+    assert!(run.stderr.contains("leak-date is not reproducible"), "{}", run.stderr);
+}
+
+#[test]
+fn a_date_that_a_static_program_reads_is_found() {
+    let env = Env::workspace();
+    let source = "#include <stdio.h>\n#include <time.h>\n\
+                  int main(void) { time_t t = time(0); printf(\"%d\\n\", gmtime(&t)->tm_year); return 0; }\n";
+    env.package(
+        "leak-year",
+        &[("year.c", source)],
+        "[build]\nsystem = \"script\"\n\n[build.phases]\ninstall = '''\ncc -static -o year year.c\nmkdir -p $OUT/usr\n\
+         ./year > $OUT/usr/year\n'''\n",
+    );
+    let run = env.run(&["build", "leak-year", "--rebuild"]).code(3);
+    assert!(run.stdout.contains("usr/year"), "{}", run.stdout);
+}
+
+#[test]
+fn every_other_condition_is_found() {
+    for (name, script) in [
+        ("leak-host", "uname -n > $OUT/usr/x"),
+        ("leak-kernel", "uname -r > $OUT/usr/x"),
+        ("leak-order", "for i in 1 2 3 4 5 6 7 8 9; do : > f$i; done; ls -U > $OUT/usr/x"),
+        ("leak-jobs", "echo $JOBS > $OUT/usr/x"),
+        ("leak-cpus", "nproc > $OUT/usr/x"),
+        ("leak-cpuinfo", "grep -c ^processor /proc/cpuinfo > $OUT/usr/x"),
+        ("leak-memory", "grep MemTotal /proc/meminfo > $OUT/usr/x"),
+        ("leak-pid", "echo $$ > $OUT/usr/x"),
+        ("leak-user", "id -un > $OUT/usr/x"),
+        ("leak-noise", "env | grep PARTON_NOISE > $OUT/usr/x || :"),
+        ("leak-addresses", "grep stack /proc/self/maps > $OUT/usr/x"),
+        ("leak-inodes", "ls -i a b c d | sort -n | sed 's/.* //' > $OUT/usr/x"),
+    ] {
+        let run = leak(name, script);
+        assert!(run.stdout.contains("usr/x"), "{name}: {}", run.stdout);
+    }
+}
+
+#[test]
+fn a_failing_phase_shows_its_log_and_its_state_can_be_entered() {
+    let env = Env::workspace();
+    env.script("breaks", "echo precious > state\necho about to fail\nfalse");
+    let run = env.run(&["build", "breaks", "--rebuild"]).code(1);
+    let said = format!("{}{}", run.stdout, run.stderr);
+    assert!(said.contains("about to fail"), "{said}");
+    assert!(said.contains("phase install exited with 1"), "{said}");
+    assert!(said.contains("parton shell breaks"), "{said}");
+    let shell = env.run(&["shell", "breaks", "-c", "cat state; echo $OUT; id -u"]).ok();
+    assert_eq!(shell.stdout, "precious\n/out\n1000\n");
+    assert!(env.run(&["log", "breaks"]).ok().stdout.contains("about to fail"));
+}
+
+#[test]
+fn an_undeclared_library_is_refused() {
+    let env = Env::workspace();
+    let files = [("hello.c", HELLO), ("lib.c", "int f(void) { return 1; }\n")];
+    env.package(
+        "undeclared",
+        &files,
+        "[build]\nsystem = \"script\"\n\n[build.phases]\ninstall = '''\ncc -shared -fPIC -o libf.so lib.c -Wl,-soname,libf.so.1\n\
+         cc -o hello hello.c -Wl,--no-as-needed -L. -lf\nmkdir -p $OUT/usr/bin\ncp hello $OUT/usr/bin/\n'''\n",
+    );
+    let run = env.run(&["build", "undeclared", "--rebuild"]).code(1);
+    assert!(run.stdout.contains("usr/bin/hello asks for libf.so.1, which no declared need provides"), "{}", run.stdout);
+}
+
+#[test]
+fn nothing_of_the_host_is_there() {
+    let env = Env::workspace();
+    env.script(
+        "sealed",
+        "for path in /root /home /work /usr/lib/rustlib /etc/debian_version /sys/class /var/lib/dpkg; do\n\
+         test ! -e $path || { echo \"$path is visible\"; exit 1; }\ndone\n\
+         test \"$(cat /etc/machine-id)\" = 00000000000000000000000000000000\n\
+         for path in /usr/bin/x /etc/x /sysroot/x /x; do\n  ! (: > $path) 2>/dev/null || exit 1\ndone\n\
+         ls /proc/net/dev && test $(grep -c : /proc/net/dev) = 1\n\
+         env | sort > $OUT/usr/env.$JOBS; rm $OUT/usr/env.*; echo fine > $OUT/usr/x",
+    );
+    env.run(&["build", "sealed", "--rebuild"]).ok();
+}
+
+#[test]
+fn what_is_linked_against_is_built_first_and_a_comment_rebuilds_one() {
+    let env = Env::workspace();
+    let library = |comment: &str| {
+        env.package(
+            "libone",
+            &[("one.c", &format!("/* {comment} */ int one(void) {{ return 1; }}\n")), ("one.h", "int one(void);\n")],
+            "[build]\nsystem = \"script\"\n\n[build.phases]\ncompile = \"cc -shared -fPIC -o libone.so.1 one.c -Wl,-soname,libone.so.1\"\n\
+             install = '''\nmkdir -p $OUT/usr/lib $OUT/usr/include\ncp libone.so.1 $OUT/usr/lib/\nln -s libone.so.1 $OUT/usr/lib/libone.so\n\
+             cp one.h $OUT/usr/include/\n'''\n",
+        );
+    };
+    // Not known from an earlier run of the tests: the comments say which run this is.
+    let run = std::process::id();
+    library(&format!("first, {run}"));
+    env.package(
+        "user",
+        &[("user.c", "#include <one.h>\nint main(void) { return one() - 1; }\n")],
+        "[needs]\nhost = [\"libone\"]\n\n[build]\nsystem = \"script\"\n\n[build.phases]\ncompile = \"cc -o user user.c -lone\"\n\
+         install = \"mkdir -p $OUT/usr/bin && cp user $OUT/usr/bin/\"\n\n[check]\nscript = \"./user\"\n",
+    );
+    let first = env.run(&["build", "user", "--json"]).ok().json();
+    assert_eq!(first["packages"][0]["name"], "libone");
+    assert_ne!(first["packages"][1]["output"], serde_json::Value::Null);
+
+    library(&format!("second, only a comment, {run}"));
+    let second = env.run(&["build", "user", "--json"]).ok().json();
+    let states: Vec<&str> =
+        second["packages"].as_array().unwrap().iter().map(|p| p["state"]["kind"].as_str().unwrap()).collect();
+    assert_eq!(states, ["built", "known"], "an equal output rebuilds nothing above it");
+    let why = env.run(&["why-rebuild", "user"]).ok();
+    assert!(why.stdout.contains("would not be built again"), "{}", why.stdout);
+}
+
+#[test]
+fn a_failing_test_suite_fails_the_build() {
+    let env = Env::workspace();
+    env.package(
+        "untested",
+        &[("x", "x")],
+        "[build]\nsystem = \"script\"\n\n[build.phases]\ninstall = \"mkdir -p $OUT/usr && cp x $OUT/usr/\"\n\n\
+         [check]\nscript = \"touch $OUT/usr/y 2>/dev/null && echo could write; exit 7\"\n",
+    );
+    let run = env.run(&["build", "untested", "--rebuild"]).code(1);
+    assert!(run.stdout.contains("phase check exited with 7"), "{}", run.stdout);
+    assert!(!env.run(&["log", "untested"]).ok().stdout.contains("could write"), "the output must be out of reach");
+    env.run(&["build", "untested", "--no-check", "--rebuild"]).ok();
+}
+
+#[test]
+fn a_build_that_does_not_end_is_stopped_by_name() {
+    let env = Env::workspace();
+    let spec = |name: &str, script: &str, limits: &str| {
+        env.package(
+            name,
+            &[("x", "x")],
+            &format!(
+                "[build]\nsystem = \"script\"\n\n[build.phases]\ninstall = '''\n{script}\n'''\n\n[limits]\n{limits}\n"
+            ),
+        );
+    };
+    spec("hangs", "sleep 1000", "time = \"2s\"");
+    spec("silent", "echo x; sleep 1000", "silence = \"2s\"");
+    spec("forks", "f() { f & f; }; f", "time = \"5s\"\nprocesses = 64");
+    let begun = Instant::now();
+    for (name, words) in [("hangs", "longer than 2 s"), ("silent", "no output for 2 s")] {
+        let run = env.run(&["build", name, "--rebuild"]).code(1);
+        assert!(run.stdout.contains(words), "{name}: {}", run.stdout);
+    }
+    let _ = env.run(&["build", "forks", "--rebuild"]).code(1);
+    assert!(begun.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+fn a_wrong_hash_and_a_missing_file_have_an_exit_code_of_their_own() {
+    let env = Env::workspace();
+    env.script("tampered", ":");
+    env.write("tampered-1.0.tar", "other bytes");
+    let run = env.run(&["--offline", "build", "tampered"]).code(5);
+    assert!(run.stderr.contains("tampered"), "{}", run.stderr);
+    std::fs::remove_file(env.path().join("tampered-1.0.tar")).unwrap();
+    let _ = env.run(&["--offline", "build", "tampered"]).code(5);
+}
+
+#[test]
+fn two_partons_build_one_package_once() {
+    let env = Env::workspace();
+    env.script("slow", "sleep 2; date +%s%N > /dev/null; echo x > $OUT/usr/x");
+    // Not known from an earlier run of the tests: the script says which run this is.
+    let unique = format!("sleep 2; : {}; echo x > $OUT/usr/x", std::process::id());
+    env.script("slow", &unique);
+    let children: Vec<_> = (0..2)
+        .map(|_| {
+            let mut command = env.command(&["build", "slow", "--json"]);
+            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    let outputs: Vec<serde_json::Value> = children
+        .into_iter()
+        .map(|child| {
+            let out = child.wait_with_output().unwrap();
+            assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+            serde_json::from_slice(&out.stdout).unwrap()
+        })
+        .collect();
+    let id = |n: usize| outputs[n]["packages"][0]["output"].clone();
+    assert_eq!(id(0), id(1));
+    let wall = |n: usize| outputs[n]["packages"][0]["state"]["record"]["rounds"][0]["wall"].clone();
+    assert_eq!(wall(0), wall(1), "the second one took over what the first one built");
+}
+
+#[test]
+fn killed_at_any_moment_the_next_run_succeeds() {
+    let env = Env::workspace();
+    for n in 0..8_u64 {
+        env.script("killed", &format!("echo {n} {}; sleep 0.3; echo x > $OUT/usr/x", std::process::id()));
+        let mut child = env.command(&["build", "killed"]).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(40 + 110 * n));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        env.run(&["build", "killed"]).ok();
+    }
+}
+
+#[test]
+fn the_store_a_build_leaves_is_sound_and_can_be_swept() {
+    let env = Env::with_own_store();
+    env.copy_seed();
+    env.script("sound", "echo x > $OUT/usr/x");
+    let first = env.run(&["build", "sound", "--json"]).ok().json();
+    let _ = env.run(&["store", "verify"]).ok();
+    let _ = env.run(&["gc"]).ok();
+    let _ = env.run(&["store", "verify"]).ok();
+    let again = env.run(&["--offline", "build", "sound", "--json"]).ok().json();
+    assert_eq!(again["packages"][0]["state"]["kind"], "known", "a sweep keeps what a package's name means");
+    assert_eq!(first["packages"][0]["output"], again["packages"][0]["output"]);
+
+    let path = env.command(&["store", "path", "sound"]).output().unwrap();
+    let file = std::path::Path::new(String::from_utf8(path.stdout).unwrap().trim()).join("usr/x");
+    std::fs::write(&file, "y").unwrap();
+    let run = env.run(&["store", "verify"]).code(1);
+    assert!(run.stdout.contains("1 damaged") && run.stderr.contains("--repair"), "{}{}", run.stdout, run.stderr);
+    let _ = env.run(&["store", "verify", "--repair"]).ok();
+    let _ = env.run(&["--offline", "build", "sound"]).ok();
+    let _ = env.run(&["store", "verify"]).ok();
+}

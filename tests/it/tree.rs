@@ -1,0 +1,909 @@
+//! The room `tree` from outside: honest archives come out as they are, hostile ones are refused by name and change
+//! nothing beside the destination.
+
+use parton::base::{Cancel, RelPath};
+use parton::tree::{Entry, Error, Limits, Modes, Order, Tree, Unpack, Unpacked, pack, unpack, unpack_deb};
+use proptest::prelude::*;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+/// A tar archive that is put together header by header, so that every field can lie.
+#[derive(Default, Clone)]
+struct Archive(Vec<u8>);
+
+struct Head {
+    kind: u8,
+    name: Vec<u8>,
+    link: Vec<u8>,
+    size: u64,
+    mode: u32,
+    mtime: u64,
+    magic: &'static [u8],
+}
+
+fn head(kind: u8, name: impl AsRef<[u8]>) -> Head {
+    let (name, link) = (name.as_ref().to_vec(), Vec::new());
+    Head { kind, name, link, size: 0, mode: 0o644, mtime: 1_000_000_000, magic: b"ustar\x0000" }
+}
+
+impl Head {
+    fn to(mut self, link: impl AsRef<[u8]>) -> Self {
+        self.link = link.as_ref().to_vec();
+        self
+    }
+
+    fn block(&self) -> [u8; 512] {
+        let mut block = [0; 512];
+        let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, &self.name);
+        put(100, format!("{:07o}", self.mode).as_bytes());
+        match self.size {
+            0..=0o777_7777_7777 => put(124, format!("{:011o}", self.size).as_bytes()),
+            _ => put(124, &[&[0x80, 0, 0, 0], &self.size.to_be_bytes()[..]].concat()),
+        }
+        put(136, format!("{:011o}", self.mtime).as_bytes());
+        put(156, &[self.kind]);
+        put(157, &self.link);
+        put(257, self.magic);
+        seal(&mut block);
+        block
+    }
+}
+
+fn seal(block: &mut [u8; 512]) {
+    block[148..156].fill(b' ');
+    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+    block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+}
+
+impl Archive {
+    fn new() -> Self {
+        Self::default()
+    }
+
+    fn head(mut self, head: Head) -> Self {
+        self.0.extend_from_slice(&head.block());
+        self
+    }
+
+    fn raw(mut self, bytes: &[u8]) -> Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    fn content(mut self, bytes: &[u8]) -> Self {
+        self.0.extend_from_slice(bytes);
+        self.0.resize(self.0.len().next_multiple_of(512), 0);
+        self
+    }
+
+    fn with(self, mut head: Head, content: &[u8]) -> Self {
+        head.size = content.len() as u64;
+        self.head(head).content(content)
+    }
+
+    fn file(self, name: impl AsRef<[u8]>, content: &[u8]) -> Self {
+        self.with(head(b'0', name), content)
+    }
+
+    fn dir(self, name: impl AsRef<[u8]>) -> Self {
+        self.head(head(b'5', name))
+    }
+
+    fn link(self, name: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Self {
+        self.head(head(b'2', name).to(target))
+    }
+
+    fn hard(self, name: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Self {
+        self.head(head(b'1', name).to(target))
+    }
+
+    fn pax(self, records: &[(&str, &[u8])]) -> Self {
+        self.extended(b'x', records)
+    }
+
+    fn extended(self, kind: u8, records: &[(&str, &[u8])]) -> Self {
+        let mut all = Vec::new();
+        for (key, value) in records {
+            let rest = key.len() + value.len() + 3;
+            let length = (rest..).find(|length| rest + length.to_string().len() == *length).unwrap();
+            all.extend_from_slice(format!("{length} {key}=").as_bytes());
+            all.extend_from_slice(value);
+            all.push(b'\n');
+        }
+        self.with(head(kind, "pax"), &all)
+    }
+
+    fn end(self) -> Vec<u8> {
+        self.raw(&[0; 1024]).0
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+    out.write_all(bytes).unwrap();
+    out.finish().unwrap()
+}
+
+fn bzip2(bytes: &[u8]) -> Vec<u8> {
+    let mut out = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::new(1));
+    out.write_all(bytes).unwrap();
+    out.finish().unwrap()
+}
+
+fn xz(bytes: &[u8]) -> Vec<u8> {
+    let mut out = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(1)).unwrap();
+    out.write_all(bytes).unwrap();
+    out.finish().unwrap()
+}
+
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    let mut out = zstd::Encoder::new(Vec::new(), 3).unwrap();
+    out.include_checksum(true).unwrap();
+    out.write_all(bytes).unwrap();
+    out.finish().unwrap()
+}
+
+type Compress = fn(&[u8]) -> Vec<u8>;
+
+const COMPRESSIONS: [(&str, Compress); 4] = [("gzip", gzip), ("bzip2", bzip2), ("xz", xz), ("zstd", zstd)];
+
+/// A directory with a destination in it, and things beside the destination that no archive may touch.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(place.dest()).unwrap();
+        fs::create_dir(place.0.path().join("beside")).unwrap();
+        fs::write(place.0.path().join("beside/file"), b"untouched").unwrap();
+        symlink("dest", place.0.path().join("link")).unwrap();
+        place
+    }
+
+    fn dest(&self) -> PathBuf {
+        self.0.path().join("dest")
+    }
+
+    fn at(&self, path: impl AsRef<[u8]>) -> PathBuf {
+        self.dest().join(OsStr::from_bytes(path.as_ref()))
+    }
+
+    /// Everything but what is in the destination, with times.
+    fn beside(&self) -> Vec<(PathBuf, u32, u64, i64, i64)> {
+        ["beside", "beside/file", "link"]
+            .map(|name| {
+                let meta = fs::symlink_metadata(self.0.path().join(name)).unwrap();
+                (name.into(), meta.mode(), meta.len(), meta.mtime(), meta.nlink() as i64)
+            })
+            .to_vec()
+    }
+
+    fn unpack(&self, archive: &[u8], options: &Unpack) -> Result<Unpacked, Error> {
+        let before = self.beside();
+        let result = unpack(archive, &self.dest(), options, None);
+        assert_eq!(self.beside(), before);
+        let names: Vec<_> = fs::read_dir(self.0.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 3, "{names:?}");
+        result
+    }
+
+    fn scan(&self) -> Tree {
+        Tree::scan(&self.dest()).unwrap()
+    }
+}
+
+#[track_caller]
+fn refusal(archive: &[u8], options: &Unpack) -> String {
+    let place = Place::new();
+    place.unpack(archive, options).unwrap_err().to_string()
+}
+
+#[track_caller]
+fn refused(archive: impl AsRef<[u8]>, message: &str) {
+    for order in [Order::Forward, Order::Reverse] {
+        let options = Unpack { order, ..Unpack::source(0) };
+        assert_eq!(refusal(archive.as_ref(), &options), message);
+    }
+}
+
+fn names(place: &Place) -> Vec<String> {
+    place.scan().iter().map(|(path, _)| path.to_string()).collect()
+}
+
+#[test]
+fn names_that_leave_the_destination() {
+    let of = |name: &str| Archive::new().file(name, b"x").end();
+    refused(of("../x"), "the name '../x' is refused: the path contains '..'");
+    refused(of("a/../../x"), "the name 'a/../../x' is refused: the path contains '..'");
+    refused(of("a/.."), "the name 'a/..' is refused: the path contains '..'");
+    refused(of("/etc/passwd"), "the name '/etc/passwd' is refused: the path is absolute");
+    refused(of("./../x"), "the name './../x' is refused: the path contains '..'");
+    refused(of(""), "the name '' is refused: the path is empty");
+    refused(of("."), "the name '.' is refused: the path is empty");
+    refused(Archive::new().dir("").end(), "the name '' is refused: the path is empty");
+    refused(Archive::new().dir("../").end(), "the name '../' is refused: the path contains '..'");
+    refused(Archive::new().link("../l", "x").end(), "the name '../l' is refused: the path contains '..'");
+    let pax = Archive::new().pax(&[("path", b"../x")]).file("x", b"").end();
+    refused(pax, "the name '../x' is refused: the path contains '..'");
+    let pax = Archive::new().pax(&[("path", b"/x")]).file("x", b"").end();
+    refused(pax, "the name '/x' is refused: the path is absolute");
+    let long = Archive::new().with(head(b'L', "././@LongLink"), b"../x\0").file("x", b"").end();
+    refused(long, "the name '../x' is refused: the path contains '..'");
+    let mut prefixed = head(b'0', "x").block();
+    prefixed[345..347].copy_from_slice(b"..");
+    seal(&mut prefixed);
+    refused(Archive::new().raw(&prefixed).end(), "the name '../x' is refused: the path contains '..'");
+}
+
+#[test]
+fn control_characters_in_names_do_not_reach_the_terminal() {
+    refused(
+        Archive::new().file("\x1b[2J/../x", b"").end(),
+        "the name '\\u{1b}[2J/../x' is refused: the path contains '..'",
+    );
+}
+
+#[test]
+fn links_that_lead_out() {
+    let of = |name: &str, target: &str| Archive::new().link(name, target).end();
+    refused(of("l", "/etc/passwd"), "l: the link to '/etc/passwd' leads out of the tree");
+    refused(of("l", "../x"), "l: the link to '../x' leads out of the tree");
+    refused(of("a/b/l", "../../../x"), "a/b/l: the link to '../../../x' leads out of the tree");
+    refused(of("l", "a/../../x"), "l: the link to 'a/../../x' leads out of the tree");
+    refused(of("l", ""), "l: the target of the link is empty");
+    // Read as text the second link stays inside; followed through the first it does not.
+    let chain = Archive::new().dir("a").dir("a/b").link("a/b/up", "../..").link("l", "a/b/up/../x").end();
+    refused(chain, "l: the link to 'a/b/up/../x' leads out of the tree");
+    let later = Archive::new().link("l", "d/../x").dir("e/f").link("d", ".").end();
+    refused(later, "l: the link to 'd/../x' leads out of the tree");
+    let overlong = Archive::new().pax(&[("linkpath", "x/".repeat(2100).as_bytes())]).link("l", "x").end();
+    refused(overlong, "l: the target of the link is longer than the kernel takes");
+    let nul = Archive::new().pax(&[("linkpath", b"x\0y")]).link("l", "x").end();
+    refused(nul, "the extended header at '' is refused: a name is empty or contains a NUL byte");
+}
+
+#[test]
+fn links_that_stay_inside_are_made_as_they_are() {
+    let place = Place::new();
+    let archive =
+        Archive::new().link("a/l", "../b/./c").link("loop", "loop").link("dangling", "not/there").dir("b").end();
+    let unpacked = place.unpack(&archive, &Unpack::source(0)).unwrap();
+    assert_eq!((unpacked.links, unpacked.dirs, unpacked.files), (3, 2, 0));
+    assert_eq!(fs::read_link(place.at("a/l")).unwrap(), Path::new("../b/./c"));
+}
+
+#[test]
+fn writing_through_links() {
+    let through = Archive::new().link("d", "../beside").file("d/file", b"changed").end();
+    refused(through, "d/file: 'd' is a symbolic link, nothing can be beneath it");
+    let inside = Archive::new().dir("e").link("d", "e").file("d/x", b"").end();
+    refused(inside, "d/x: 'd' is a symbolic link, nothing can be beneath it");
+    let deep = Archive::new().dir("e").link("d", "e").file("d/x/y/z", b"").end();
+    refused(deep, "d/x/y/z: 'd' is a symbolic link, nothing can be beneath it");
+    let over = Archive::new().link("l", "../beside/file").file("l", b"changed").end();
+    refused(over, "l: the archive has this member twice");
+    let dir_over = Archive::new().link("d", "../beside").dir("d").file("d/file", b"changed").end();
+    refused(dir_over, "d: the archive has this member twice");
+    let beneath_file = Archive::new().file("f", b"").file("f/x", b"").end();
+    refused(beneath_file, "f/x: 'f' is a file, nothing can be beneath it");
+}
+
+#[test]
+fn links_that_were_there_before_are_not_followed_either() {
+    for (archive, message) in [
+        (Archive::new().file("d/file", b"changed").end(), "d/file: 'd' is a symbolic link, nothing can be beneath it"),
+        (Archive::new().dir("d").end(), "d: 'd' is a symbolic link, nothing can be beneath it"),
+        (Archive::new().file("d", b"changed").end(), "d: the destination already has this name"),
+        (Archive::new().link("d", "x").end(), "d: the destination already has this name"),
+        (Archive::new().file("x", b"").hard("d", "x").end(), "d: the destination already has this name"),
+    ] {
+        let place = Place::new();
+        symlink("../beside", place.at("d")).unwrap();
+        let error = place.unpack(&archive, &Unpack::source(0)).unwrap_err();
+        assert_eq!(error.to_string(), message);
+    }
+}
+
+#[test]
+fn hard_links_to_what_is_not_theirs() {
+    let of = |target: &str| Archive::new().file("f", b"").dir("d").link("l", "f").hard("h", target).end();
+    refused(of("../beside/file"), "the name '../beside/file' is refused: the path contains '..'");
+    refused(of("/etc/passwd"), "the name '/etc/passwd' is refused: the path is absolute");
+    refused(of("l"), "h: a hard link to 'l', which is a symbolic link");
+    refused(of("d"), "h: a hard link to 'd', which is a directory");
+    refused(of("nowhere"), "h: a hard link to 'nowhere', which is not an earlier member");
+    refused(of("h"), "h: a hard link to 'h', which is not an earlier member");
+    refused(of(""), "the name '' is refused: the path is empty");
+    let through = Archive::new().link("l", "../beside").hard("h", "l/file").end();
+    refused(through, "h: a hard link to 'l/file', which is not an earlier member");
+    let onto = Archive::new().file("f", b"").file("g", b"").hard("g", "f").end();
+    refused(onto, "g: the archive has this member twice");
+    let place = Place::new();
+    fs::write(place.at("earlier"), b"of another archive").unwrap();
+    let foreign = Archive::new().hard("h", "earlier").end();
+    let error = place.unpack(&foreign, &Unpack::source(0)).unwrap_err();
+    assert_eq!(error.to_string(), "h: a hard link to 'earlier', which is not an earlier member");
+}
+
+#[test]
+fn members_that_are_no_files() {
+    let of = |kind: u8| Archive::new().head(head(kind, "x")).end();
+    refused(of(b'3'), "x: a character device in an archive is refused");
+    refused(of(b'4'), "x: a block device in an archive is refused");
+    refused(of(b'6'), "x: a fifo in an archive is refused");
+    refused(of(b'S'), "x: a sparse file in an archive is refused");
+    refused(of(b'V'), "x: members of type 'V' are unknown");
+    refused(of(b'M'), "x: members of type 'M' are unknown");
+    refused(of(0xff), "x: members of type '\\xff' are unknown");
+}
+
+#[test]
+fn sparse_files_in_pax_clothes() {
+    for key in ["GNU.sparse.major", "GNU.sparse.size", "GNU.sparse.map", "SCHILY.realsize"] {
+        let archive = Archive::new().pax(&[(key, b"1")]).file("x", b"").end();
+        refused(archive, ": a sparse file in an archive is refused");
+    }
+}
+
+#[test]
+fn members_twice() {
+    let twice = |one: Archive| one.file("x", b"second").end();
+    refused(twice(Archive::new().file("x", b"first")), "x: the archive has this member twice");
+    refused(twice(Archive::new().file("./x", b"first")), "x: the archive has this member twice");
+    refused(twice(Archive::new().dir("x")), "x: the archive has this member twice");
+    refused(twice(Archive::new().file("x/y", b"")), "x: the archive has this member twice");
+    refused(Archive::new().file("x", b"").dir("x/").end(), "x/: the archive has this member twice");
+    refused(Archive::new().link("x", "y").link("x", "y").end(), "x: the archive has this member twice");
+    let place = Place::new();
+    let dirs = Archive::new().file("d/f", b"").dir("d").dir("d/").dir("./d").end();
+    place.unpack(&dirs, &Unpack::source(0)).unwrap();
+    assert_eq!(names(&place), ["d", "d/f"]);
+}
+
+#[test]
+fn what_is_there_already_is_not_replaced() {
+    let place = Place::new();
+    fs::write(place.at("f"), b"mine").unwrap();
+    fs::create_dir(place.at("d")).unwrap();
+    let error = place.unpack(&Archive::new().file("f", b"theirs").end(), &Unpack::source(0)).unwrap_err();
+    assert_eq!(error.to_string(), "f: the destination already has this name");
+    let error = place.unpack(&Archive::new().file("f/g", b"theirs").end(), &Unpack::source(0)).unwrap_err();
+    assert_eq!(error.to_string(), "f/g: 'f' is a file, nothing can be beneath it");
+    let error = place.unpack(&Archive::new().file("d", b"theirs").end(), &Unpack::source(0)).unwrap_err();
+    assert_eq!(error.to_string(), "d: the destination already has this name");
+    assert_eq!(fs::read(place.at("f")).unwrap(), b"mine");
+}
+
+#[test]
+fn sizes_that_lie() {
+    let giant = |size: u64| Archive::new().head(Head { size, ..head(b'0', "x") }).end();
+    let more = "x: the size of a file is";
+    refused(giant(1 << 40), &format!("{more} 1099511627776, more than the limit of 4294967296"));
+    refused(giant(u64::MAX), &format!("{more} 18446744073709551615, more than the limit of 4294967296"));
+    refused(giant(1 << 20), "the tar data ends early");
+    let size = b"1099511627776";
+    let pax = Archive::new().pax(&[("size", size)]).file("x", b"").end();
+    refused(pax, &format!("{more} 1099511627776, more than the limit of 4294967296"));
+    let desync = Archive::new().pax(&[("size", b"1024")]).file("x", b"hides what follows").end();
+    refused(desync, "x: the extended header says 1024 bytes, the plain one 18");
+    let desync = Archive::new().pax(&[("size", b"0")]).file("x", b"hides what follows").end();
+    refused(desync, "x: the extended header says 0 bytes, the plain one 18");
+    let mut negative = head(b'0', "x").block();
+    negative[124..136].fill(0xff);
+    seal(&mut negative);
+    refused(Archive::new().raw(&negative).end(), "x: the field 'size' of its header is not a number");
+    let mut words = head(b'0', "x").block();
+    words[124..136].copy_from_slice(b"0000000000x\0");
+    seal(&mut words);
+    refused(Archive::new().raw(&words).end(), "x: the field 'size' of its header is not a number");
+}
+
+#[test]
+fn content_of_what_has_none() {
+    let of = |head: Head| Archive::new().file("f", b"").with(head, b"content").end();
+    refused(of(head(b'5', "x")), "x: a directory can not have 7 bytes of content");
+    refused(of(head(b'0', "x/")), "x/: a directory can not have 7 bytes of content");
+    refused(of(head(b'2', "x").to("f")), "x: a symbolic link can not have 7 bytes of content");
+    refused(of(head(b'1', "x").to("f")), "x: a hard link can not have 7 bytes of content");
+}
+
+#[test]
+fn extended_headers_that_lie() {
+    let at = |what: &str| format!("the extended header at '' is refused: {what}");
+    let raw = |records: &[u8]| Archive::new().with(head(b'x', "pax"), records).file("x", b"").end();
+    let form = at("a record is not of the form 'length key=value'");
+    for records in [
+        &b"nonsense"[..],
+        b"8 path=x\n",
+        b"99 path=x\n",
+        b"0 path=x\n",
+        b"3 \n",
+        b"-9 path=x\n",
+        b"10 path=xx",
+        b"10 pathhxx\n",
+        b"99999999999999999999 path=x\n",
+        b"12 size=1e3\n\n",
+        b"15 mtime=noon\n\n",
+    ] {
+        refused(raw(records), &form);
+    }
+    let of = |archive: Archive| archive.file("x", b"").end();
+    let nul = of(Archive::new().pax(&[("path", b"a\0b")]));
+    refused(nul, &at("a name is empty or contains a NUL byte"));
+    let empty = of(Archive::new().pax(&[("path", b"")]));
+    refused(empty, &at("a name is empty or contains a NUL byte"));
+    let twice = of(Archive::new().pax(&[("path", b"a"), ("path", b"b")]));
+    refused(twice, &at("it states one thing twice"));
+    let two = of(Archive::new().pax(&[("path", b"a")]).pax(&[("path", b"b")]));
+    refused(two, &at("two pax headers before one member"));
+    let long = |name: &[u8]| Archive::new().with(head(b'L', "././@LongLink"), name);
+    refused(of(long(b"a\0b\0")), &at("a long name is empty or goes on after its NUL"));
+    refused(of(long(b"\0")), &at("a long name is empty or goes on after its NUL"));
+    refused(of(long(b"a\0").with(head(b'L', "l"), b"b\0")), &at("it names the member a second time"));
+    refused(of(long(b"a\0").pax(&[("path", b"b")])), &at("it states one thing twice"));
+    refused(
+        of(Archive::new().pax(&[("path", b"b")]).with(head(b'L', "l"), b"a\0")),
+        &at("it names the member a second time"),
+    );
+    let target = |name: &[u8]| Archive::new().with(head(b'K', "././@LongLink"), name);
+    refused(of(target(b"a\0").with(head(b'K', "k"), b"b\0")), &at("it names the target of the link a second time"));
+    refused(Archive::new().pax(&[("path", b"a")]).end(), &at("it belongs to no member"));
+    refused(long(b"a\0").end(), &at("it belongs to no member"));
+    let global = |records: &[(&str, &[u8])]| of(Archive::new().extended(b'g', records));
+    refused(global(&[("path", b"a")]), &at("a global header gives every member the same name or size"));
+    refused(global(&[("size", b"9")]), &at("a global header gives every member the same name or size"));
+    refused(
+        of(Archive::new().pax(&[("path", b"a")]).extended(b'g', &[("comment", b"x")])),
+        &at("a global header parts a member from its own"),
+    );
+    let giant = Archive::new().head(Head { size: 1 << 30, ..head(b'x', "pax") }).end();
+    refused(giant, ": the size of an extended header is 1073741824, more than the limit of 1048576");
+    let giant = Archive::new().head(Head { size: 1 << 30, ..head(b'L', "long") }).end();
+    refused(giant, ": the size of an extended header is 1073741824, more than the limit of 8192");
+}
+
+#[test]
+fn headers_that_are_none() {
+    let mut wrong = head(b'0', "y").block();
+    wrong[0] = b'z';
+    refused(Archive::new().raw(&wrong).end(), "neither a tar archive nor one compressed with gzip, bzip2, xz or zstd");
+    refused(Archive::new().file("x", b"").raw(&wrong).end(), "the header after 'x' has a wrong checksum");
+    refused(b"<!DOCTYPE html><html><head><title>404</title>", "the tar data ends early");
+    let page = [b"<!DOCTYPE html>".to_vec(), vec![b' '; 1000]].concat();
+    refused(page, "neither a tar archive nor one compressed with gzip, bzip2, xz or zstd");
+    refused(b"", "the archive data ends early");
+    refused(b"PK\x03\x04", "the tar data ends early");
+}
+
+#[test]
+fn ends_that_are_none() {
+    let good = Archive::new().file("x", b"content").end();
+    refused(&good[..600], "the tar data ends early");
+    refused(&good[..1024], "the tar data ends early");
+    refused(&good[..1536], "the tar data ends early");
+    refused([&good[..], b"more"].concat(), "something that is not tar data follows its end");
+    refused([&good[..], &good[..]].concat(), "something that is not tar data follows its end");
+    let lone = [&good[..1536], &head(b'0', "y").block(), &[0; 1024]].concat();
+    refused(lone, "something that is not tar data follows its end");
+    let place = Place::new();
+    place.unpack(&[&good[..], &[0; 9000]].concat(), &Unpack::source(0)).unwrap();
+}
+
+#[test]
+fn compressed_data_cut_short() {
+    let archive = Archive::new().file("x", &(0..60_000_u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>()).end();
+    for (name, compress) in COMPRESSIONS {
+        let whole = compress(&archive);
+        for length in [7, whole.len() / 2, whole.len() - 5, whole.len() - 1] {
+            let message = refusal(&whole[..length], &Unpack::source(0));
+            assert_eq!(message, format!("the {name} data ends early"), "{length} of {}", whole.len());
+        }
+    }
+}
+
+#[test]
+fn compressed_data_damaged() {
+    let archive = Archive::new().file("x", &(0..60_000_u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>()).end();
+    for (name, compress) in COMPRESSIONS {
+        let whole = compress(&archive);
+        for at in (20..whole.len()).step_by(whole.len() / 50) {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x10;
+            let place = Place::new();
+            // Whatever the damage looks like, it is noticed.
+            let result = place.unpack(&damaged, &Unpack::source(0));
+            assert!(result.is_err(), "{name}: damage at {at} of {} was not noticed", whole.len());
+        }
+    }
+}
+
+#[test]
+fn something_behind_compressed_data() {
+    let archive = Archive::new().file("x", b"content").end();
+    for (name, compress) in COMPRESSIONS {
+        let message = refusal(&[&compress(&archive)[..], b"garbage!"].concat(), &Unpack::source(0));
+        let allowed = [
+            format!("something that is not {name} data follows its end"),
+            // These decoders can not tell garbage from a damaged next stream.
+            format!("the {name} data is corrupt: "),
+        ];
+        assert!(allowed.iter().any(|start| message.starts_with(start)), "{message}");
+    }
+}
+
+#[test]
+fn archives_in_several_streams() {
+    let archive = Archive::new().file("x", &[7; 5000]).end();
+    for (name, compress) in COMPRESSIONS {
+        let (one, other) = archive.split_at(700);
+        let place = Place::new();
+        let unpacked = place.unpack(&[compress(one), compress(other)].concat(), &Unpack::source(0));
+        assert_eq!(unpacked.unwrap().bytes, 5000, "{name}");
+    }
+}
+
+#[test]
+fn bombs() {
+    let zeros = Archive::new().file("x", &vec![0; 80 << 20]).end();
+    for (name, compress) in COMPRESSIONS {
+        let message = refusal(&compress(&zeros), &Unpack::source(0));
+        assert!(message.ends_with(": more than 200 for one"), "{name}: {message}");
+    }
+    // Zeros behind the end of the archive are no content, but they are bytes.
+    let padded = gzip(&[Archive::new().file("x", b"").end(), vec![0; 80 << 20]].concat());
+    assert!(refusal(&padded, &Unpack::source(0)).ends_with(": more than 200 for one"));
+    let empty: Vec<u8> = gzip(b"").repeat(10_000);
+    assert_eq!(refusal(&empty, &Unpack::source(0)), "the tar data ends early");
+}
+
+#[test]
+fn limits_hold() {
+    let options = |change: fn(&mut Limits)| {
+        let mut options = Unpack::source(0);
+        change(&mut options.limits);
+        options
+    };
+    let files = Archive::new().file("a/b/c/d", &[0; 4000]).file("b", &[0; 4000]).end();
+    let refused = |change| refusal(&gzip(&files), &options(change));
+    assert_eq!(
+        refused(|limits| limits.total = 9000),
+        ": the size of the unpacked archive is 10240, more than the limit of 9000"
+    );
+    assert_eq!(
+        refused(|limits| limits.file = 3999),
+        "a/b/c/d: the size of a file is 4000, more than the limit of 3999"
+    );
+    assert_eq!(refused(|limits| limits.entries = 1), "a/b/c/d: the number of members is 2, more than the limit of 1");
+    assert_eq!(refused(|limits| limits.depth = 3), "a/b/c/d: the depth of a name is 4, more than the limit of 3");
+    assert_eq!(refused(|limits| limits.name = 6), "a/b/c/d: the length of a name is 7, more than the limit of 6");
+    let deep = Archive::new().pax(&[("path", "d/".repeat(500).as_bytes())]).dir("d").end();
+    assert!(refusal(&deep, &Unpack::source(0)).ends_with(": the depth of a name is 500, more than the limit of 64"));
+    let long = Archive::new().pax(&[("path", "d".repeat(300).as_bytes())]).file("d", b"").end();
+    assert!(refusal(&long, &Unpack::source(0)).ends_with("the path or one of its components is too long"));
+}
+
+#[test]
+fn somebody_stops_it() {
+    let cancel = Cancel::new();
+    cancel.cancel();
+    let options = Unpack { cancel, ..Unpack::source(0) };
+    assert_eq!(refusal(&Archive::new().file("x", b"").end(), &options), "cancelled");
+}
+
+#[test]
+fn honest_archives_in_every_clothing() {
+    let gnu_name = "long/".repeat(30) + "name";
+    let mut prefixed = head(b'0', "name").block();
+    prefixed[345..351].copy_from_slice(b"prefix");
+    seal(&mut prefixed);
+    let archive = Archive::new()
+        .extended(b'g', &[("comment", b"a commit")])
+        .dir("./")
+        .dir("./d/")
+        .with(Head { mode: 0o4775, ..head(b'0', "./d/run") }, b"#!")
+        .with(Head { mode: 0o600, mtime: 1_500_000_000, ..head(b'0', b"d/\xffbytes") }, b"")
+        .raw(&prefixed)
+        .with(head(b'L', "././@LongLink"), &[gnu_name.as_bytes(), b"\0"].concat())
+        .file("ignored", b"long")
+        .pax(&[("path", "d/päx".as_bytes()), ("mtime", b"1234.5"), ("uid", b"7")])
+        .file("ignored", b"pax")
+        .head(Head { magic: b"", ..head(0, "old") })
+        .head(Head { magic: b"", ..head(0, "olddir/") })
+        .hard("hard", "d/run")
+        .with(head(b'7', "contiguous"), b"7")
+        .end();
+    let mut trees = Vec::new();
+    let clothes: Vec<Vec<u8>> =
+        COMPRESSIONS.iter().map(|(_, compress)| compress(&archive)).chain([archive.clone()]).collect();
+    for bytes in clothes {
+        for order in [Order::Forward, Order::Reverse] {
+            let place = Place::new();
+            let unpacked = place.unpack(&bytes, &Unpack { order, ..Unpack::source(0) }).unwrap();
+            assert_eq!(unpacked.newest_mtime, 1_500_000_000);
+            assert_eq!((unpacked.files, unpacked.bytes), (8, 10));
+            assert_eq!(fs::metadata(place.at("d/run")).unwrap().mode() & 0o7777, 0o755);
+            assert_eq!(fs::metadata(place.at("d/run")).unwrap().nlink(), 2);
+            assert_eq!(fs::metadata(place.at(b"d/\xffbytes")).unwrap().mode() & 0o7777, 0o644);
+            let pax = fs::metadata(place.at("d/päx")).unwrap();
+            assert_eq!((pax.mtime(), pax.mtime_nsec()), (1234, 500_000_000));
+            assert_eq!(fs::metadata(place.at("d")).unwrap().mtime(), 1_000_000_000);
+            assert_eq!(fs::metadata(place.at("prefix")).unwrap().mtime(), 1_500_000_000);
+            assert_eq!(fs::read(place.at(&gnu_name)).unwrap(), b"long");
+            assert!(place.at("olddir").is_dir());
+            let facts = place.scan().facts();
+            assert_eq!((facts.files, facts.dirs), (unpacked.files, unpacked.dirs));
+            trees.push(place.scan());
+        }
+    }
+    assert!(trees.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[test]
+fn the_other_order_is_another_order() {
+    let names: Vec<String> = (0..50).map(|i| format!("f{i:02}")).collect();
+    let archive = names.iter().fold(Archive::new(), |archive, name| archive.file(name, name.as_bytes())).end();
+    let [forward, reverse] = [Order::Forward, Order::Reverse].map(|order| {
+        let place = Place::new();
+        place.unpack(&archive, &Unpack { order, ..Unpack::source(0) }).unwrap();
+        let inode = |name: &String| fs::metadata(place.at(name)).unwrap().ino();
+        let numbers: Vec<u64> = names.iter().map(inode).collect();
+        (place.scan(), numbers.windows(2).filter(|pair| pair[0] < pair[1]).count())
+    });
+    assert_eq!(forward.0, reverse.0);
+    assert!(forward.1 > reverse.1, "{} {}", forward.1, reverse.1);
+}
+
+#[test]
+fn leading_components_are_stripped() {
+    let archive = Archive::new().dir("p-1").dir("p-1/d").file("p-1/d/f", b"").hard("p-1/h", "p-1/d/f").end();
+    let place = Place::new();
+    place.unpack(&archive, &Unpack::source(1)).unwrap();
+    assert_eq!(names(&place), ["d", "d/f", "h"]);
+    let refused = |archive: Archive, message: &str| assert_eq!(refusal(&archive.end(), &Unpack::source(1)), message);
+    refused(
+        Archive::new().file("p/f", b"").file("q/g", b""),
+        "q/g: the components to strip differ from the 'p' of earlier members",
+    );
+    refused(Archive::new().file("f", b""), "f: nothing is left of the name without its first 1 components");
+    refused(Archive::new().link("l", "p/f"), "l: nothing is left of the name without its first 1 components");
+    refused(
+        Archive::new().file("p/f", b"").hard("p/h", "q/f"),
+        "p/h: a hard link to 'q/f', which is outside the part that is kept",
+    );
+    // It points beside the directory that was stripped, and so out of what is left.
+    refused(Archive::new().link("p/l", "../q"), "l: the link to '../q' leads out of the tree");
+}
+
+#[test]
+fn archives_in_archives() {
+    let inner = xz(&Archive::new().file("gcc/f", b"inner").end());
+    let outer = |inner: &[u8]| Archive::new().file("deb/other", b"").file("deb/in.tar.xz", inner).file("deb/z", b"");
+    let nested = |name: &str| Unpack { nested: Some(RelPath::new(name).unwrap()), ..Unpack::source(1) };
+    let place = Place::new();
+    let unpacked = place.unpack(&gzip(&outer(&inner).end()), &nested("deb/in.tar.xz")).unwrap();
+    assert_eq!((names(&place), unpacked.files), (vec!["f".to_owned()], 1));
+    let refused = |archive: &[u8], name: &str| refusal(archive, &nested(name));
+    assert_eq!(refused(&outer(&inner).end(), "deb/not"), "there is no file 'deb/not' in the archive");
+    assert_eq!(refused(&outer(&inner[..80]).end(), "deb/in.tar.xz"), "the xz data ends early");
+    assert_eq!(
+        refused(&outer(&inner).dir("deb/in.tar.xz").end(), "deb/in.tar.xz"),
+        "deb/in.tar.xz: the archive has this member twice"
+    );
+    assert_eq!(refused(&outer(&inner).0, "deb/in.tar.xz"), "the tar data ends early");
+    let escape = gzip(&Archive::new().file("../f", b"").end());
+    assert_eq!(refused(&outer(&escape).end(), "deb/in.tar.xz"), "the name '../f' is refused: the path contains '..'");
+    let bomb = gzip(&Archive::new().file("a/x", &vec![0; 80 << 20]).end());
+    assert!(refused(&outer(&bomb).end(), "deb/in.tar.xz").ends_with(": more than 200 for one"));
+}
+
+fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut all = b"!<arch>\n".to_vec();
+    for (name, content) in members {
+        all.extend_from_slice(format!("{name:<16}0           0     0     100644  {:<10}`\n", content.len()).as_bytes());
+        all.extend_from_slice(content);
+        all.extend(std::iter::repeat_n(b'\n', content.len() % 2));
+    }
+    all
+}
+
+fn deb(data: &[u8]) -> Vec<u8> {
+    ar(&[("debian-binary", b"2.0\n"), ("control.tar.xz", b"odd"), ("data.tar.xz", data)])
+}
+
+#[test]
+fn packages_are_laid_over_each_other() {
+    let dir = |mode| Head { mode, ..head(b'5', "./usr/") };
+    let one = Archive::new()
+        .dir("./")
+        .head(dir(0o555))
+        .with(Head { mode: 0o6755, ..head(b'0', "./usr/su") }, b"su")
+        .head(Head { mode: 0o1777, ..head(b'5', "./tmp/") })
+        .link("./lib", "/usr/lib")
+        .end();
+    let two = Archive::new().head(dir(0o755)).with(Head { mode: 0o640, ..head(b'0', "./usr/f") }, b"f").end();
+    let three = Archive::new().file("./usr/f", b"g").end();
+    let four = Archive::new().file("./usr/sub/g", b"g").end();
+    let place = Place::new();
+    let mode = |path: &str| fs::metadata(place.at(path)).unwrap().permissions().mode() & 0o7777;
+    let lay = |data: &[u8]| unpack_deb(&deb(data)[..], &place.dest(), &Unpack::package(), None);
+    lay(&xz(&one)).unwrap();
+    assert_eq!((mode("usr"), mode("usr/su"), mode("tmp")), (0o555, 0o755, 0o1777));
+    assert_eq!(fs::read_link(place.at("lib")).unwrap(), Path::new("/usr/lib"));
+    lay(&gzip(&four)).unwrap();
+    assert_eq!((mode("usr"), mode("usr/sub")), (0o555, 0o755));
+    lay(&zstd(&two)).unwrap();
+    assert_eq!((mode("usr"), mode("usr/f")), (0o755, 0o640));
+    assert_eq!(lay(&three).unwrap_err().to_string(), "usr/f: the destination already has this name");
+}
+
+#[test]
+fn packages_that_are_none() {
+    let good = xz(&Archive::new().file("./f", b"").end());
+    let refused = |package: Vec<u8>| {
+        let place = Place::new();
+        unpack_deb(&package[..], &place.dest(), &Unpack::package(), None).unwrap_err().to_string()
+    };
+    let no = "not a Debian package:";
+    let (version, control, data) =
+        (("debian-binary", &b"2.0\n"[..]), ("control.tar.xz", &b""[..]), ("data.tar.xz", &good[..]));
+    assert_eq!(refused(b"".to_vec()), "the ar data ends early");
+    assert_eq!(refused(good.clone()), format!("{no} it does not start as an 'ar' archive"));
+    assert_eq!(refused(ar(&[])), format!("{no} it is empty"));
+    assert_eq!(refused(ar(&[data])), format!("{no} its first member is not 'debian-binary'"));
+    assert_eq!(refused(ar(&[("debian-binary", b"3.0\n"), control, data])), format!("{no} its format is not version 2"));
+    assert_eq!(refused(ar(&[version, control])), format!("{no} it has no 'data.tar' member"));
+    assert_eq!(refused(ar(&[version, data])), format!("{no} 'data.tar' comes before 'control.tar'"));
+    assert_eq!(refused(ar(&[version, control, data, data])), format!("{no} it has two 'data.tar' members"));
+    let strange = ar(&[version, control, ("postinst", b""), data]);
+    assert_eq!(refused(strange), format!("{no} it has a member that 'deb(5)' does not know"));
+    let whole = ar(&[version, control, data]);
+    assert_eq!(refused(whole[..whole.len() - 9].to_vec()), "the xz data ends early");
+    assert_eq!(refused(whole[..100].to_vec()), "the ar data ends early");
+    let text = String::from_utf8_lossy(&whole[..132]).into_owned();
+    assert_eq!(
+        refused(text.replace("`\n", "'\n").into_bytes()),
+        format!("{no} a header of its 'ar' archive is malformed")
+    );
+    let unnumbered = text.replace("4         `", "-4        `").into_bytes();
+    assert_eq!(refused(unnumbered), format!("{no} a size in its 'ar' archive is not a number"));
+    let signed = ar(&[version, ("_gpgorigin", b"odd"), control, data]);
+    unpack_deb(&signed[..], &Place::new().dest(), &Unpack::package(), None).unwrap();
+}
+
+/// The bytes of the canonical archive are a contract; they also are what other readers of tar take.
+#[test]
+fn the_canonical_archive_is_pinned() {
+    let place = Place::new();
+    let long = "directory/".repeat(18) + "name";
+    let archive = Archive::new()
+        .file("a/x", b"x")
+        .file("a-b", b"y")
+        .link("l", "a/x")
+        .pax(&[("path", long.as_bytes())])
+        .file("x", b"split")
+        .pax(&[("path", "n".repeat(200).as_bytes())])
+        .file("x", b"pax")
+        .pax(&[("linkpath", "t".repeat(200).as_bytes())])
+        .link("ll", "x")
+        .file(b"\xff".repeat(99), b"bytes")
+        .end();
+    place.unpack(&archive, &Unpack::source(0)).unwrap();
+    let tree = place.scan();
+    let mut out = Vec::new();
+    let written = pack(&tree, &place.dest(), 1_700_000_000, &mut out).unwrap();
+    assert_eq!(written, out.len() as u64);
+    assert_eq!(
+        parton::base::Blake3::of(&out).to_string(),
+        "dd5c457847c0b62079aca6e42ef72370f02b50826cc23068c31d515c21ade5e8"
+    );
+    let again = Place::new();
+    let unpacked = again.unpack(&out, &Unpack::source(0)).unwrap();
+    assert_eq!((again.scan(), unpacked.newest_mtime), (tree.clone(), 1_700_000_000));
+    let mut other = tar::Archive::new(&out[..]);
+    let read: usize = other.entries().unwrap().map(|entry| entry.unwrap().path_bytes().len()).sum();
+    assert!(read > 400);
+    fs::write(place.at("a-b"), b"z").unwrap();
+    let error = pack(&tree, &place.dest(), 0, &mut Vec::new()).unwrap_err();
+    assert_eq!(error.to_string(), "a-b: the file changed while it was read, or is not the one the tree describes");
+}
+
+#[derive(Debug, Clone)]
+enum Thing {
+    File(bool, Vec<u8>),
+    Dir,
+    Link,
+}
+
+fn thing() -> impl Strategy<Value = Thing> {
+    prop_oneof![
+        (any::<bool>(), proptest::collection::vec(any::<u8>(), 0..2000))
+            .prop_map(|(run, bytes)| Thing::File(run, bytes)),
+        Just(Thing::Dir),
+        Just(Thing::Link),
+    ]
+}
+
+fn name() -> impl Strategy<Value = Vec<u8>> {
+    let part = prop_oneof![
+        4 => proptest::collection::vec(b'a'..b'd', 1..3),
+        1 => proptest::collection::vec(1_u8..255, 1..200),
+    ];
+    proptest::collection::vec(part, 1..6).prop_map(|parts| parts.join(&b'/'))
+}
+
+/// Makes what can be made of a list of names; what does not fit (a file where a directory is) is left out.
+fn make(dir: &Path, things: &[(Vec<u8>, Thing)]) {
+    for (name, thing) in things {
+        let Ok(path) = RelPath::new(name) else { continue };
+        let at = dir.join(&path);
+        if at.symlink_metadata().is_ok() || fs::create_dir_all(at.parent().unwrap()).is_err() {
+            continue;
+        }
+        // A parent may be a link made earlier; then the file lies elsewhere in the tree, which is as good.
+        match thing {
+            Thing::File(run, bytes) => {
+                if fs::write(&at, bytes).is_ok() {
+                    let mode = if *run { 0o755 } else { 0o644 };
+                    fs::set_permissions(&at, fs::Permissions::from_mode(mode)).unwrap();
+                }
+            }
+            Thing::Dir => _ = fs::create_dir(&at),
+            Thing::Link => _ = symlink("there", &at),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Packing, unpacking in either order and scanning gives the tree one started from.
+    #[test]
+    fn packed_and_unpacked_is_the_same(things in proptest::collection::vec((name(), thing()), 0..20)) {
+        let place = Place::new();
+        make(&place.dest(), &things);
+        let tree = place.scan();
+        let mut archive = Vec::new();
+        pack(&tree, &place.dest(), 0, &mut archive).unwrap();
+        for order in [Order::Forward, Order::Reverse] {
+            let other = Place::new();
+            let unpacked = other.unpack(&archive, &Unpack { order, modes: Modes::Kept, ..Unpack::source(0) }).unwrap();
+            let found = other.scan();
+            prop_assert_eq!(&found, &tree);
+            prop_assert_eq!(found.digest(), tree.digest());
+            prop_assert_eq!(unpacked.bytes, tree.facts().bytes);
+        }
+    }
+
+    /// Whatever is done to an archive, it is refused or unpacked, and nothing else.
+    #[test]
+    fn damaged_archives_are_survived(at in 0_usize..4096, bytes in proptest::collection::vec(any::<u8>(), 1..16)) {
+        let archive = Archive::new()
+            .file("a/f", b"f")
+            .link("a/l", "f")
+            .pax(&[("path", b"a/x"), ("mtime", b"1.5")])
+            .file("x", b"x")
+            .end();
+        let mut damaged = archive;
+        let at = at.min(damaged.len() - bytes.len());
+        damaged[at..at + bytes.len()].copy_from_slice(&bytes);
+        _ = Place::new().unpack(&damaged, &Unpack::source(0));
+    }
+}
+
+#[test]
+fn a_tree_put_together_by_hand_is_one_that_can_be() {
+    let path = |name: &str| RelPath::new(name).unwrap();
+    let mut tree = Tree::new();
+    let orphan = tree.insert(path("d/l"), Entry::Link { target: b"x".to_vec() }).unwrap_err();
+    assert_eq!(orphan.to_string(), "d/l: its parent is no directory of the tree");
+    tree.insert(path("d"), Entry::Dir { mode: 0o755 }).unwrap();
+    tree.insert(path("d/l"), Entry::Link { target: b"x".to_vec() }).unwrap();
+    let twice = tree.insert(path("d"), Entry::Dir { mode: 0o755 }).unwrap_err();
+    assert_eq!(twice.to_string(), "d: the tree already has this name");
+    assert!(tree.insert(path("d/l/x"), Entry::Dir { mode: 0o755 }).is_err());
+}
