@@ -9,6 +9,8 @@ mod compare;
 mod docs;
 mod fetch;
 mod licences;
+mod plan;
+mod report;
 mod rooms;
 mod sandbox;
 mod spec;
