@@ -104,6 +104,7 @@ fn run_checked(
         wire: Wire::new(ours),
         output,
         child: Ended(child),
+        met: false,
         init: None,
         began,
         step: None,
@@ -212,6 +213,8 @@ struct Run<'a> {
     wire: Wire,
     output: Option<File>,
     child: Ended,
+    /// Whether pid 1 introduced itself.
+    met: bool,
     /// Pid 1, from outside.
     init: Option<OwnedFd>,
     began: Instant,
@@ -261,13 +264,12 @@ impl Run<'_> {
             let (mut wire, output) = self.wait(disk.due()).map_err(talk("wait for the sandbox"))?;
             // A step is announced before it can write, but we may have looked at the wire just before both.
             wire = wire || (output && self.wire.readable());
-            if wire && self.init.is_none() {
+            if wire && !self.met {
                 let pid = wire::introduced(self.wire.as_fd()).map_err(talk("meet the sandbox"))?;
-                match pid.map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
-                    Some(Ok(init)) => self.init = Some(init),
-                    // It came and went: the end finds out.
-                    _ => return Ok(()),
-                }
+                // Gone without a word: the end finds out.
+                let Some(pid) = pid else { return Ok(()) };
+                // A short run may be over before we look: then there is no process to hold, but all it said is there.
+                (self.met, self.init) = (true, pidfd_open(pid, PidfdFlags::empty()).ok());
                 continue;
             }
             if wire {
