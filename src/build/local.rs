@@ -3,7 +3,7 @@
 use super::linkage::{self, Inspection};
 use super::outcome::{End, Fault, Order, Outcome, Output, PhaseOutcome};
 use super::root::{self, Places};
-use super::{Error, Executor};
+use super::{Error, Executor, merge};
 use crate::base::{Cancel, Event, Events, Progress, RelPath, Task};
 use crate::plan::{Phase, Place, SourcePin};
 use crate::sandbox::{self, Exit, Launcher, Report, Status, Stopped};
@@ -138,12 +138,15 @@ impl Local<'_> {
     /// The layers of an order's root, with these directories as `/build` and `/out`.
     pub fn places(&self, order: &Order, build: PathBuf, out: PathBuf) -> Result<Places, Error> {
         let mut places = Places { root: Vec::new(), sysroot: Vec::new(), build, out };
-        for input in &order.derivation.inputs {
-            let path = self.store.tree_path(input.tree)?.ok_or(Error::NoTree(input.tree))?;
-            match input.place {
-                Place::Build => places.root.push(path),
-                Place::Host => places.sysroot.push(path),
+        for (place, layers) in [(Place::Build, &mut places.root), (Place::Host, &mut places.sysroot)] {
+            let mut named = Vec::new();
+            for input in order.derivation.inputs.iter().filter(|input| input.place == place) {
+                let path = self.store.tree_path(input.tree)?.ok_or(Error::NoTree(input.tree))?;
+                named.push((input.name.clone(), path));
             }
+            // Over the seed tools may lie: replacing those is what some are built for.
+            merge::check(&named)?;
+            layers.extend(named.into_iter().map(|(_, path)| path));
         }
         let seed = order.derivation.seed;
         let tree = self.store.seed(seed)?.ok_or(Error::NoSeed(seed))?;

@@ -10,6 +10,7 @@
 mod conditions;
 mod linkage;
 mod local;
+mod merge;
 mod outcome;
 mod root;
 
@@ -18,7 +19,7 @@ pub use local::Local;
 pub use outcome::{End, Fault, Order, Outcome, Output, PhaseOutcome, Program};
 pub use root::CONTRACT;
 
-use crate::base::{Blake3, Cancel, Events, Sha256, TreeDigest};
+use crate::base::{Blake3, Cancel, Events, RelPath, Sha256, TreeDigest};
 use crate::{sandbox, store, tree};
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +53,16 @@ pub enum Error {
     /// The seed was not unpacked before.
     #[error("the store has no unpacked seed {0}")]
     NoSeed(Blake3),
+    /// Two needed packages can't be in one root.
+    #[error("{one} and {other} both have {path}, and not the same; a build can need only one of them")]
+    Collision {
+        /// What both have.
+        path: RelPath,
+        /// One package.
+        one: String,
+        /// The other.
+        other: String,
+    },
     /// A source can't be unpacked.
     #[error("unpack the source to /build/{dest}")]
     Unpack {

@@ -322,3 +322,19 @@ fn the_store_a_build_leaves_is_sound_and_can_be_swept() {
     let _ = env.run(&["--offline", "build", "sound"]).ok();
     let _ = env.run(&["store", "verify"]).ok();
 }
+
+#[test]
+fn two_needs_that_would_hide_one_another_are_refused() {
+    let env = Env::workspace();
+    env.script("left", "echo same > $OUT/usr/same; echo left > $OUT/usr/other");
+    env.script("right", "echo same > $OUT/usr/same; echo right > $OUT/usr/other");
+    env.package(
+        "both",
+        &[("x", "x")],
+        "[needs]\nhost = [\"left\", \"right\"]\n\n[build]\nsystem = \"script\"\n\n[build.phases]\ninstall = \"cp x $OUT\"\n",
+    );
+    let run = env.run(&["build", "both"]).code(1);
+    assert!(run.stderr.contains("left and right both have usr/other, and not the same"), "{}", run.stderr);
+    env.script("right", "echo same > $OUT/usr/same");
+    let _ = env.run(&["build", "both"]).ok();
+}
