@@ -51,16 +51,13 @@ fn workspace_root(global: &Global) -> Result<PathBuf, CommandError> {
     })
 }
 
-fn load(global: &Global, shell: &Shell) -> Result<(Workspace, usize), CommandError> {
+/// Loads the workspace, with the warnings about it. Only `parton check` says them: they would stand before every answer.
+fn load(global: &Global, shell: &Shell) -> Result<(Workspace, Vec<Diagnostic>), CommandError> {
     let root = workspace_root(global)?;
-    let (workspace, warnings) = spec::load(&root).map_err(|error| match error {
+    spec::load(&root).map_err(|error| match error {
         LoadError::Mistakes(list) => mistakes(shell, &list),
         other => CommandError::from_error(Kind::Mistake, &other),
-    })?;
-    if !shell.quiet() && !warnings.is_empty() {
-        shell.line(&render::render(&warnings, shell.err_colour()));
-    }
-    Ok((workspace, warnings.len()))
+    })
 }
 
 /// Draws mistakes, and leaves the exit code.
@@ -73,8 +70,11 @@ fn mistakes(shell: &Shell, list: &[Diagnostic]) -> CommandError {
 /// `parton check`: loads everything and plans everything.
 pub fn check(global: &Global, shell: &Shell) -> Result<Checked, CommandError> {
     let (workspace, warnings) = load(global, shell)?;
+    if !shell.quiet() && !warnings.is_empty() {
+        shell.line(&render::render(&warnings, shell.err_colour()));
+    }
     ops::check(&workspace).map_err(|error| translate(shell, error))?;
-    Ok(Checked { specs: workspace.specs.len(), warnings })
+    Ok(Checked { specs: workspace.specs.len(), warnings: warnings.len() })
 }
 
 /// A variable of the environment; empty counts as absent.
