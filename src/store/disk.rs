@@ -8,6 +8,8 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 /// Modification time of everything in a stored tree: 1980-01-02, the first day that zip files can express in every time
 /// zone. A build sees it on all its inputs.
@@ -22,12 +24,23 @@ pub(super) fn make_dir(path: &Path) -> Result<()> {
 }
 
 /// Makes a new file of these bytes; they are durable, its name is not.
-pub(super) fn write_new(path: &Path, parts: &[&[u8]]) -> Result<()> {
+///
+/// It is later than `newest`, which then becomes its time: the kernel stamps files with a clock that stands still for
+/// milliseconds, so that files made one after the other would be of the same age.
+pub(super) fn write_new(path: &Path, newest: &Mutex<SystemTime>, parts: &[&[u8]]) -> Result<()> {
     let mut file = fs::File::create_new(path).at("make", path)?;
     for part in parts {
         file.write_all(part).at("write", path)?;
     }
     file.set_permissions(fs::Permissions::from_mode(0o444)).at("protect", path)?;
+    {
+        let written = file.metadata().and_then(|found| found.modified()).at("look at", path)?;
+        let mut newest = newest.lock().unwrap_or_else(PoisonError::into_inner);
+        *newest = if written > *newest { written } else { *newest + Duration::from_nanos(1) };
+        if *newest != written {
+            file.set_modified(*newest).at("set the time of", path)?;
+        }
+    }
     file.sync_all().at("write", path)
 }
 

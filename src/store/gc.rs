@@ -212,16 +212,26 @@ impl Store {
         Ok(names(&self.dir(kind))?.iter().filter_map(|name| Object::parse(kind, name)).collect())
     }
 
-    /// When the object came to its place. (Modification times of trees are constant.)
+    /// When the object came to its place.
     fn came(&self, object: &Object) -> Result<i128> {
         let path = self.object(object);
-        fs::symlink_metadata(&path).at("look at", &path).map(|found| time_of(&found))
+        let found = fs::symlink_metadata(&path).at("look at", &path)?;
+        Ok(match object {
+            // No two that one handle bound are of the same age; see `write_new`.
+            Object::Record(_) => nanoseconds(found.mtime(), found.mtime_nsec()),
+            // Modification times of trees are constant, those of downloads may be a server's.
+            _ => time_of(&found),
+        })
     }
 }
 
 /// When an inode last changed, in nanoseconds since 1970.
 fn time_of(found: &fs::Metadata) -> i128 {
-    i128::from(found.ctime()) * 1_000_000_000 + i128::from(found.ctime_nsec())
+    nanoseconds(found.ctime(), found.ctime_nsec())
+}
+
+fn nanoseconds(seconds: i64, rest: i64) -> i128 {
+    i128::from(seconds) * 1_000_000_000 + i128::from(rest)
 }
 
 fn is_since(came: i128, since: Option<SystemTime>) -> bool {

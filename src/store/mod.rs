@@ -33,7 +33,8 @@
 //! and `verify` finds what changed.
 //!
 //! A record is the line `parton record 1 <BLAKE3 of all that follows>`, lines of a word and a value (`name <package>
-//! <profile>`, then `tree`, `log`, `blob` with a digest each, sorted), an empty line, and the bytes the caller gave.
+//! <profile>`, then `tree`, `log`, `blob` with a digest each, sorted), an empty line, and the bytes the caller gave. Its
+//! modification time says which of two records is newer; no two that one handle wrote have the same.
 //!
 //! # Promises
 //!

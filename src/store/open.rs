@@ -12,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
 const FORMAT: &str = "parton store 1";
 
@@ -33,6 +34,8 @@ pub struct Store {
     /// Where this handle's own temporary files are made, once there is one.
     session: Mutex<Option<Stage>>,
     next: AtomicU64,
+    /// Modification time of the newest record of this handle.
+    pub(super) newest: Mutex<SystemTime>,
     pub(super) swept: AtomicBool,
 }
 
@@ -79,6 +82,7 @@ impl Store {
             root: root.to_owned(),
             session: Mutex::new(None),
             next: AtomicU64::new(0),
+            newest: Mutex::new(SystemTime::UNIX_EPOCH),
             swept: AtomicBool::new(false),
         })
     }
@@ -150,10 +154,11 @@ impl Store {
         Ok(stage.path().join(self.next.fetch_add(1, Ordering::Relaxed).to_string()))
     }
 
-    /// Makes a file in one step that survives a power cut; replaces one that is there.
+    /// Makes a file in one step that survives a power cut; replaces one that is there. Its modification time is later
+    /// than that of every file this handle committed before.
     pub(super) fn commit_file(&self, to: &Path, parts: &[&[u8]]) -> Result<()> {
         let temp = self.temp()?;
-        write_new(&temp, parts).inspect_err(|_| drop(fs::remove_file(&temp)))?;
+        write_new(&temp, &self.newest, parts).inspect_err(|_| drop(fs::remove_file(&temp)))?;
         rename(&temp, to)?;
         self.sync_parent(to)
     }
@@ -259,7 +264,7 @@ fn create(path: &Path) -> Result<()> {
     // What will be needed later is tried now, while there is nothing to lose.
     let store = Store::attach(path, &mut |_| true)?;
     let (file, link) = (store.temp()?, store.temp()?);
-    write_new(&file, &[FORMAT.as_bytes(), b"\n"]).map_err(unfit("writing a file"))?;
+    write_new(&file, &store.newest, &[FORMAT.as_bytes(), b"\n"]).map_err(unfit("writing a file"))?;
     rustix::fs::symlink("../drv", &link).at("make the link", &link).map_err(unfit("making a link"))?;
     rename_new(&link, &store.temp()?).map_err(unfit("renaming without replacing"))?;
     super::disk::set_time(&file, super::disk::TREE_TIME).map_err(unfit("setting a time"))?;

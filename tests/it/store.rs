@@ -345,6 +345,22 @@ fn gc_keeps_what_roots_lead_to_and_removes_the_rest() {
     assert_eq!(verify(&store), []);
 }
 
+/// The kernel's clock for files stands still for milliseconds: records bound one right after the other were of the same
+/// age, and the sweep kept those with the highest ids instead of the newest.
+#[test]
+fn gc_knows_the_newest_of_records_bound_in_the_same_instant() {
+    let (_dir, mut store) = fresh();
+    let order: Vec<u64> = (0..60).map(|n| n * 37 % 60).collect();
+    for n in &order {
+        store.bind(drv(*n), &record("p", &[])).unwrap();
+    }
+    store.bind_name("p", "musl", drv(order[59])).unwrap();
+    store.gc(&GcOptions { keep_latest: 7, ..GcOptions::default() }, &mut |_| false).unwrap();
+    let mut newest: Vec<_> = order[53..].iter().map(|n| drv(*n)).collect();
+    newest.sort();
+    assert_eq!(store.records().unwrap(), newest);
+}
+
 #[test]
 fn gc_waits_for_builders_and_says_so() {
     let (dir, mut store) = fresh();
