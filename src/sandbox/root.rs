@@ -21,7 +21,7 @@ use super::error::{Doing, Failure};
 use super::jail::{Jail, Stdio};
 use super::proc::{self, Cover};
 use super::sys;
-use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags, mkdirat, open, openat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatVfsMountFlags, StatxFlags, mkdirat, open, openat, statx};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
     UnmountFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount, mount_bind, mount_change, move_mount,
@@ -92,10 +92,24 @@ pub(super) fn enter(
     for given in &jail.binds {
         attach(&given.from, &format!("root{}", given.at), given.write)?;
     }
-    chdir("root").wall(FILES, "enter", "the new root")?;
+    leave_for("root")
+}
+
+/// Makes a directory of the stock the root of everything, and lets go of what was there.
+///
+/// The kernel lays the old root over the new one, and the stock still lies over the old root: `.` means the topmost. When
+/// both are gone nothing is left to be unmounted; were something left, `/..` would lead to it.
+fn leave_for(new: &str) -> Result<(), Failure> {
+    chdir(new).wall(FILES, "enter", "the new root")?;
     pivot_root(".", ".").wall(FILES, "pivot_root to", "the new root")?;
+    unmount(".", UnmountFlags::DETACH).wall(FILES, "unmount", "the stock")?;
     unmount(".", UnmountFlags::DETACH).wall(FILES, "unmount", "the old root")?;
-    chdir("/").wall(FILES, "enter", "/")
+    chdir("/").wall(FILES, "enter", "/")?;
+    let id = |path: &str| statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID).wall(FILES, "look at", path);
+    match id("/..")?.stx_mnt_id == id("/")?.stx_mnt_id {
+        true => Ok(()),
+        false => Err(rustix::io::Errno::BUSY).wall(FILES, "leave", "the old root: /.. still leads there"),
+    }
 }
 
 /// Mounts the stock over the host's root (in our mount namespace only) and makes it the working directory.

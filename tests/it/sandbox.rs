@@ -284,6 +284,25 @@ fn only_the_given_places_can_be_written() {
     assert!(can_not.iter().all(|line| !line.ends_with(" ok")), "{can_not:?}");
 }
 
+/// The change of root stacks the old root, and on it the file system the jail was put together in, over the new one. Only
+/// the topmost of the two was unmounted. `/..` led from the jail's root to the host's: landlock kept its files from being
+/// opened, but they could be looked at, and a build run by root could change their modes and times.
+#[test]
+fn nothing_is_above_the_root() {
+    let dir = tempfile::tempdir().unwrap();
+    let bait = dir.path().join("bait");
+    fs::write(&bait, "secret").unwrap();
+    fs::set_permissions(&bait, fs::Permissions::from_mode(0o600)).unwrap();
+    let before = fs::metadata(&bait).unwrap();
+    let lines = Build::new().probe(&["above", &format!("/..{}", bait.display())]).run().ok();
+    let table = Build::new().probe(&["cat", "/proc/self/mountinfo"]).run().ok();
+    let roots: Vec<&String> = table.iter().filter(|line| line.split(' ').nth(4) == Some("/")).collect();
+    assert_eq!(lines, ["the root is the top", "stat ENOENT", "chmod ENOENT", "utime ENOENT"]);
+    assert_eq!(roots.len(), 1, "{roots:#?}");
+    let after = fs::metadata(&bait).unwrap();
+    assert_eq!((after.mode(), after.mtime_nsec()), (before.mode(), before.mtime_nsec()));
+}
+
 #[test]
 fn rights_are_shed_and_refusals_have_their_errors() {
     let build = Build::new().probe(&["rights"]);
