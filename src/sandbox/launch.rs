@@ -283,7 +283,8 @@ impl Run<'_> {
                     return Ok(());
                 }
             }
-            if output {
+            // After a message the next step may be running already: its output is read when its announcement was.
+            if output && !wire {
                 self.read(false).map_err(talk("read the output"))?;
             }
             let due = disk.due().is_some_and(|due| Instant::now() >= due);
