@@ -127,6 +127,7 @@ fn jail(dir: &Path) -> Jail {
         domainname: "(none)".to_owned(),
         world: World::default(),
         limits: Limits { time: Duration::from_secs(60), ..Limits::default() },
+        canaries: false,
         steps: vec![Step {
             name: "true".to_owned(),
             argv: vec!["/bin/true".to_owned()],

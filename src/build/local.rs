@@ -48,6 +48,7 @@ impl Executor for Local<'_> {
             source_date: prepared.source_date,
             phases: exit.steps.iter().map(PhaseOutcome::from).collect(),
             walls: exit.walls.clone(),
+            probes: exit.probes.clone(),
             unpack: prepared.unpack,
             wall: Duration::ZERO,
             log: crate::base::Blake3::of(b""),
@@ -67,6 +68,10 @@ impl Executor for Local<'_> {
             steps.first = drv.phases.len() as u64;
             let exit = steps.run(self.launcher, &jail, phases, &mut log, cancel)?;
             outcome.phases.extend(exit.steps.iter().map(PhaseOutcome::from));
+            for probe in &mut outcome.probes {
+                let again = exit.probes.iter().find(|other| (&other.wall, &other.name) == (&probe.wall, &probe.name));
+                probe.times += again.map_or(0, |again| again.times);
+            }
             if let Some(end) = failure(&exit, phases) {
                 outcome.end = end;
             }

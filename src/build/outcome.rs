@@ -3,7 +3,7 @@
 use super::Conditions;
 use crate::base::{Blake3, TreeDigest};
 use crate::plan::Derivation;
-use crate::sandbox::{Limits, Status, Stopped, Wall};
+use crate::sandbox::{Limits, Probe, Status, Stopped, Wall};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -35,6 +35,9 @@ pub struct Outcome {
     pub phases: Vec<PhaseOutcome>,
     /// The walls that stood.
     pub walls: Vec<Wall>,
+    /// What was tried against them from inside, before the first phase and after the last, and what stopped it.
+    #[serde(default)]
+    pub probes: Vec<Probe>,
     /// Time to unpack the sources.
     pub unpack: Duration,
     /// Time of the whole round.

@@ -45,6 +45,7 @@ pub fn jail(order: &Order, places: &Places, source_date: i64, phases: &[Phase], 
         domainname: order.conditions.domainname.clone(),
         world: order.conditions.world.clone(),
         limits: order.limits.clone(),
+        canaries: true,
         steps: phases.iter().map(|phase| step(phase, &env)).collect(),
         stdio: Stdio::Captured,
     }

@@ -98,6 +98,8 @@ pub enum Command {
         #[command(subcommand)]
         command: StoreCommand,
     },
+    /// Say for this machine which walls of the sandbox hold, which do not, and what to do about it
+    Doctor,
     /// Print a completion script for a shell
     Completions {
         /// Which shell.

@@ -60,6 +60,7 @@ fn run(cli: &Cli, shell: &Shell) -> Result<(), Failure> {
         Command::Seed { command } => commands::seed::run(global, command, shell),
         Command::Gc(args) => commands::gc::run(global, args, shell),
         Command::Store { command } => commands::store::run(global, command, shell),
+        Command::Doctor => commands::doctor::run(global, shell),
         Command::Completions { shell: kind } => commands::manual::completions(*kind, shell),
         Command::Man { dir } => commands::manual::pages(dir.as_deref(), shell),
     }

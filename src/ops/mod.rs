@@ -3,6 +3,7 @@
 //! Every verb gets a [`Session`], which holds what all of them need, and returns a value that `cli` shows.
 
 mod build;
+mod doctor;
 mod fetch;
 mod hash;
 mod host;
@@ -19,6 +20,7 @@ pub use crate::plan::{SeedPackage, Target};
 pub use crate::sandbox::Status;
 pub use crate::store::Store as OpenStore;
 pub use build::{LogTail, PackageReport, Report, Settings, State, build};
+pub use doctor::{Diagnosis, Problem, Uncontrolled, WallFound, doctor};
 pub use fetch::{FetchReport, FetchedPackage, fetch};
 pub use hash::{Hashed, hash};
 pub use host::{Host, fetcher, launcher, open_store};

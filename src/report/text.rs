@@ -23,9 +23,7 @@ pub fn record(record: &Record, verbose: bool) -> String {
     for round in &record.rounds {
         one_round(&mut out, record, round, verbose);
     }
-    if let Some(first) = record.rounds.first() {
-        walls(&mut out, first, verbose);
-    }
+    walls(&mut out, &record.rounds, verbose);
     if let Some(output) = record.output() {
         let _ = writeln!(
             out,
@@ -124,14 +122,26 @@ fn note_phase(out: &mut String, phase: &PhaseOutcome, verbose: bool) {
     }
 }
 
-fn walls(out: &mut String, round: &Outcome, verbose: bool) {
+fn walls(out: &mut String, rounds: &[Outcome], verbose: bool) {
+    // The round with most of them: some walls stand only where the world is varied.
+    let Some(round) = rounds.iter().max_by_key(|round| round.probes.len()) else { return };
+    let tried: u32 = rounds.iter().flat_map(|round| &round.probes).map(|probe| probe.times).sum();
+    let proof = match tried {
+        0 => "not probed".to_owned(),
+        tried => format!("{} probes from inside, {tried} times in all, and all were stopped", round.probes.len()),
+    };
     if verbose {
         for wall in &round.walls {
             let _ = writeln!(out, "  wall     {:<14} {DIM}{}{RESET}", wall.name, wall.by);
+            for probe in round.probes.iter().filter(|probe| probe.wall == wall.name) {
+                let _ = writeln!(out, "           {DIM}· {}: {}{RESET}", probe.name, printable(probe.by.as_bytes()));
+            }
         }
+        let _ = writeln!(out, "  probes   {proof}");
     } else {
+        let _ = writeln!(out, "  walls    {} enforced, {proof}", round.walls.len());
         let names: Vec<&str> = round.walls.iter().map(|wall| wall.name.as_str()).collect();
-        let _ = writeln!(out, "  walls    {} enforced {DIM}({}){RESET}", names.len(), names.join(", "));
+        let _ = writeln!(out, "           {DIM}{}{RESET}", names.join(", "));
     }
 }
 

@@ -31,6 +31,18 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// A wall that was built let a probe through, or could not be tried. Nothing that ran behind it counts.
+    #[error("the sandbox's wall '{wall}' does not hold ({when}): {probe}: {what}")]
+    Breached {
+        /// Which one, as in [`super::Wall::name`].
+        wall: String,
+        /// What was tried, as in [`super::Probe::name`].
+        probe: String,
+        /// What was got, or why it could not be tried.
+        what: String,
+        /// Before the first step, or after the last.
+        when: &'static str,
+    },
     /// A step's program could not be started inside.
     #[error("step '{step}' can not be started: {operation} {object}: {source}")]
     Step {
@@ -64,6 +76,11 @@ impl Error {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Wall { wall, operation, object, source } => advice(wall, operation, object, source),
+            Self::Breached { .. } => Some(
+                "do not build on this machine before this is understood: `parton doctor -v` tries every wall again; if the \
+                 kernel is not at fault, parton is (SECURITY.md says how to report it)"
+                    .to_owned(),
+            ),
             Self::Lost { .. } => Some("look into the kernel's log (dmesg) for a kill for lack of memory".to_owned()),
             _ => None,
         }

@@ -64,7 +64,7 @@ const STATMOUNT: i64 = 457;
 const LISTMOUNT: i64 = 458;
 
 /// Refused: nothing a build may do.
-const REFUSED: &[i64] = &[
+pub(super) const REFUSED: &[i64] = &[
     libc::SYS_mount,
     libc::SYS_umount2,
     libc::SYS_pivot_root,
@@ -110,7 +110,7 @@ const REFUSED: &[i64] = &[
 ];
 
 /// Not there: programs probe for these and do without.
-const ABSENT: &[i64] = &[
+pub(super) const ABSENT: &[i64] = &[
     libc::SYS_clone3,
     libc::SYS_openat2,
     libc::SYS_io_uring_setup,

@@ -5,11 +5,14 @@
 //! reaps everything, answers the calls that the world changes, and ends (and with it, by the kernel's hand, everything
 //! inside) when parton goes away, however that happens.
 
+use super::bait::Bait;
+use super::canary::{self, Tried};
 use super::error::{Doing, Failure};
+use super::examine;
 use super::jail::{Jail, Status, Stdio, StepExit, Wall};
 use super::proc::KERNEL_VERSION;
 use super::root::{self, Machine};
-use super::step::{self, Common};
+use super::step::{self, Common, Probing, Started};
 use super::supervise::Supervisor;
 use super::sys::{self, Birth, Change, namespace};
 use super::wire::{self, Down, Up, Wire};
@@ -33,7 +36,13 @@ pub fn init() -> ExitCode {
     let Ok(socket) = setup else { return ExitCode::from(2) };
     let Ok(Some(input)) = wire::receive_descriptor(socket.as_fd()) else { return ExitCode::from(2) };
     let mut wire = Wire::new(UnixStream::from(socket));
-    let Ok(Some(Down::Jail(jail))) = wire.receive::<Down>() else { return ExitCode::from(2) };
+    let (jail, bait) = match wire.receive::<Down>() {
+        Ok(Some(Down::Jail(jail, bait))) => (jail, bait),
+        Ok(Some(Down::Examine(jail))) => return answer(&wire, &Up::Examined(examine::run(&jail))),
+        // Without any wall: what gets through here could get through there.
+        Ok(Some(Down::Control(jail, bait))) => return answer(&wire, &Up::Probed(canary::run(&jail, &bait))),
+        _ => return ExitCode::from(2),
+    };
     if jail.stdio == Stdio::Captured
         && let Ok(tty) = fs::OpenOptions::new().read(true).write(true).open("/dev/tty")
     {
@@ -52,7 +61,7 @@ pub fn init() -> ExitCode {
     let birth = if jail.world.uptime_offset == 0 { Birth::Shared } else { Birth::Copied };
     let made = sys::child(birth, || {
         let _ = wire::introduce(wire.as_fd());
-        pid_one(&jail, &mut wire, &input, privileged).into()
+        pid_one(&jail, bait.as_deref(), &mut wire, &input, privileged).into()
     });
     match made {
         // Nothing of the run depends on this process any more but its life.
@@ -64,6 +73,10 @@ pub fn init() -> ExitCode {
     }
     // The child may have used this memory: nothing of it is touched again.
     sys::exit_now(0)
+}
+
+fn answer(wire: &Wire, up: &Up) -> ExitCode {
+    ExitCode::from(if wire.send(up).is_ok() { 0 } else { 2 })
 }
 
 /// Says how it ended; the exit code.
@@ -111,19 +124,28 @@ fn separate(jail: &Jail) -> Result<bool, Failure> {
         }
         return Err(together).wall(USERS, "unshare", "all namespaces together");
     }
-    let map = |file: &str, text: String| fs::write(file, text).wall(USERS, "write", file);
-    map("/proc/self/setgroups", "deny".to_owned())?;
-    map("/proc/self/uid_map", format!("{} {uid} 1", jail.uid))?;
-    map("/proc/self/gid_map", format!("{} {gid} 1", jail.uid))?;
+    map_ids(jail.uid, uid, gid)?;
     if jail.world.uptime_offset != 0 {
-        let seconds = jail.world.uptime_offset;
-        let file = "/proc/self/timens_offsets";
-        fs::write(file, format!("monotonic {seconds} 0\nboottime {seconds} 0\n")).wall("clock", "write", file)?;
+        set_time_offsets(jail.world.uptime_offset)?;
     }
     Ok(privileged)
 }
 
-fn pid_one(jail: &Jail, wire: &mut Wire, input: &OwnedFd, privileged: bool) -> u8 {
+/// Maps one id of a new user namespace to the user and group that made it.
+pub(super) fn map_ids(inside: u32, uid: u32, gid: u32) -> Result<(), Failure> {
+    let map = |file: &str, text: String| fs::write(file, text).wall(USERS, "write", file);
+    map("/proc/self/setgroups", "deny".to_owned())?;
+    map("/proc/self/uid_map", format!("{inside} {uid} 1"))?;
+    map("/proc/self/gid_map", format!("{inside} {gid} 1"))
+}
+
+/// Shifts the clocks of a new time namespace, which children will be in.
+pub(super) fn set_time_offsets(seconds: u64) -> Result<(), Failure> {
+    let file = "/proc/self/timens_offsets";
+    fs::write(file, format!("monotonic {seconds} 0\nboottime {seconds} 0\n")).wall("clock", "write", file)
+}
+
+fn pid_one(jail: &Jail, bait: Option<&Bait>, wire: &mut Wire, input: &OwnedFd, privileged: bool) -> u8 {
     let built = build(jail, privileged);
     let (common, walls) = match built {
         Ok(built) => built,
@@ -132,7 +154,11 @@ fn pid_one(jail: &Jail, wire: &mut Wire, input: &OwnedFd, privileged: bool) -> u
     if wire.send(&Up::Ready(walls)).is_err() {
         return 2;
     }
-    let result = run_steps(jail, &common, wire, input, privileged);
+    let signals = match sys::child_signals().step("watch", "for ended processes") {
+        Ok(signals) => signals,
+        Err(failure) => return last_words(wire, Err(failure)),
+    };
+    let result = Inside { jail, bait, common, input, signals, privileged }.run(wire);
     last_words(wire, result)
 }
 
@@ -187,8 +213,13 @@ fn walls(jail: &Jail, common: &Common, devices: &[String], privileged: bool) -> 
         some => format!("net namespace with a loopback; {} down and unconfigured", some.join(", ")),
     };
     let counted = if privileged { "counted by pid 1" } else { "rlimit" };
+    let clock = match (jail.world.clock_offset, jail.world.uptime_offset) {
+        (0, _) => "monotonic time of a time namespace",
+        (_, 0) => "real time answered by pid 1",
+        _ => "real time answered by pid 1, monotonic time of a time namespace",
+    };
     let mut walls = vec![
-        ("clock", "monotonic time of a time namespace".to_owned()),
+        ("clock", clock.to_owned()),
         ("files", "mount namespace, pivot_root, read-only overlay".to_owned()),
         ("groups", "cgroup namespace".to_owned()),
         ("limits", format!("rlimits; processes {counted}; time, silence, output and disk watched")),
@@ -199,8 +230,13 @@ fn walls(jail: &Jail, common: &Common, devices: &[String], privileged: bool) -> 
         ("rights", format!("no capabilities, no_new_privs, landlock {}", common.landlock_version)),
         ("system calls", "seccomp filter".to_owned()),
         ("users", "user namespace with a single id".to_owned()),
+        ("world", "facts of the machine answered by pid 1".to_owned()),
     ];
-    walls.retain(|(name, _)| *name != "clock" || jail.world.uptime_offset != 0);
+    walls.retain(|(name, _)| match *name {
+        "clock" => jail.world.uptime_offset != 0 || jail.world.clock_offset != 0,
+        "world" => jail.world.intercepts(),
+        _ => true,
+    });
     walls.into_iter().map(|(name, by)| Wall { name: name.to_owned(), by }).collect()
 }
 
@@ -214,50 +250,96 @@ enum Ending {
     Alone,
 }
 
-fn run_steps(jail: &Jail, common: &Common, wire: &mut Wire, input: &OwnedFd, privileged: bool) -> Result<(), Failure> {
-    let signals = sys::child_signals().step("watch", "for ended processes")?;
-    for (index, step) in jail.steps.iter().enumerate() {
-        let gone = |result: std::io::Result<()>| result.step("tell", "parton");
-        gone(wire.send(&Up::Step(index)))?;
-        let begun = Instant::now();
-        let used = sys::usage_of_children().cpu;
-        let started = step::start(jail, step, common, input, |failure| {
-            // In the child. If parton can not hear it, it is gone and so are we.
-            let _ = wire.send(&Up::Failed(failure));
-        })?;
-        let mut guard = Guard {
+/// What all processes that pid 1 starts have in common.
+struct Inside<'a> {
+    jail: &'a Jail,
+    bait: Option<&'a Bait>,
+    common: Common,
+    input: &'a OwnedFd,
+    signals: OwnedFd,
+    privileged: bool,
+}
+
+impl Inside<'_> {
+    fn run(&self, wire: &mut Wire) -> Result<(), Failure> {
+        // A run that was cut short is not probed again: it has no result that could be worth anything.
+        if self.probe(wire)? && self.steps(wire)? {
+            self.probe(wire)?;
+        }
+        Ok(())
+    }
+
+    /// Tries the walls, if that is wanted; whether all held.
+    fn probe(&self, wire: &mut Wire) -> Result<bool, Failure> {
+        let Some(bait) = self.bait else { return Ok(true) };
+        let Probing { started, said } = step::probe(self.jail, bait, &self.common, self.input)?;
+        let mut guard = self.guard(started);
+        let ending = guard.watch(wire, &self.signals)?;
+        guard.end_all();
+        match ending {
+            Ending::Itself(_) => {}
+            Ending::Cut => return Ok(false),
+            Ending::Alone => sys::exit_now(2),
+        }
+        let tried = serde_json::from_reader::<_, Result<Vec<Tried>, Failure>>(said).map_err(std::io::Error::from);
+        let tried = tried.wall("rights", "hear", "the probes of the walls")??;
+        let held = tried.iter().all(|tried| tried.held);
+        wire.send(&Up::Probed(tried)).step("tell", "parton")?;
+        Ok(held)
+    }
+
+    /// Runs the steps; whether they came to their end, good or bad, by themselves.
+    fn steps(&self, wire: &mut Wire) -> Result<bool, Failure> {
+        for (index, step) in self.jail.steps.iter().enumerate() {
+            let gone = |result: std::io::Result<()>| result.step("tell", "parton");
+            gone(wire.send(&Up::Step(index)))?;
+            let begun = Instant::now();
+            let used = sys::usage_of_children().cpu;
+            let started = step::start(self.jail, step, &self.common, self.input, |failure| {
+                // In the child. If parton can not hear it, it is gone and so are we.
+                let _ = wire.send(&Up::Failed(failure));
+            })?;
+            let mut guard = self.guard(started);
+            let ending = guard.watch(wire, &self.signals)?;
+            if matches!(ending, Ending::Alone) {
+                sys::exit_now(2);
+            }
+            let (killed, own) = guard.end_all();
+            let status = match ending {
+                Ending::Itself(status) => status,
+                _ => own.unwrap_or(Status::Signal(libc::SIGKILL)),
+            };
+            gone(wire.send(&Up::Ended(StepExit {
+                name: step.name.clone(),
+                status,
+                wall: begun.elapsed(),
+                cpu: sys::usage_of_children().cpu.saturating_sub(used),
+                peak_memory: guard.peak,
+                orphans: if matches!(ending, Ending::Itself(_)) { killed } else { 0 },
+            })))?;
+            if matches!(ending, Ending::Cut) {
+                return Ok(false);
+            }
+            let last = index + 1 == self.jail.steps.len();
+            if last || status != Status::Code(0) {
+                break;
+            }
+            match wire.receive::<Down>() {
+                Ok(Some(Down::Next)) => {}
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    fn guard(&self, started: Started) -> Guard {
+        Guard {
             pid: started.pid,
             peak: 0,
-            supervisor: started.listener.map(|fd| Supervisor::new(fd, &jail.world)),
-            most: privileged.then_some(jail.limits.processes),
-        };
-        let ending = guard.watch(wire, &signals)?;
-        if matches!(ending, Ending::Alone) {
-            sys::exit_now(2);
-        }
-        let (killed, own) = guard.end_all();
-        let status = match ending {
-            Ending::Itself(status) => status,
-            _ => own.unwrap_or(Status::Signal(libc::SIGKILL)),
-        };
-        gone(wire.send(&Up::Ended(StepExit {
-            name: step.name.clone(),
-            status,
-            wall: begun.elapsed(),
-            cpu: sys::usage_of_children().cpu.saturating_sub(used),
-            peak_memory: guard.peak,
-            orphans: if matches!(ending, Ending::Itself(_)) { killed } else { 0 },
-        })))?;
-        let last = index + 1 == jail.steps.len();
-        if last || status != Status::Code(0) || matches!(ending, Ending::Cut) {
-            break;
-        }
-        match wire.receive::<Down>() {
-            Ok(Some(Down::Next)) => {}
-            _ => break,
+            supervisor: started.listener.map(|fd| Supervisor::new(fd, &self.jail.world)),
+            most: self.privileged.then_some(self.jail.limits.processes),
         }
     }
-    Ok(())
 }
 
 /// Watches over the processes of one step.

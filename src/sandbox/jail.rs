@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// Version of what a step sees beyond its [`Jail`]. It enters the identity of what is built inside; raised when the same
 /// jail would look different from within.
-pub const CONTRACT: u64 = 1;
+pub const CONTRACT: u64 = 2;
 
 /// Everything one sandboxed run needs to know. Nothing else of the host is visible inside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,9 @@ pub struct Jail {
     pub world: World,
     /// What stops a run that takes too much.
     pub limits: Limits,
+    /// Whether every wall is tried from inside, before the first step and after the last. One that lets something through
+    /// ends the run with [`super::Error::Breached`].
+    pub canaries: bool,
     /// What is run, one after the other, until one fails. All processes of a step are gone before the next begins.
     pub steps: Vec<Step>,
     /// Where the steps' input and output go.
@@ -177,6 +180,8 @@ pub struct Exit {
     pub stopped: Option<Stopped>,
     /// The walls that stood around this run, each with how it is enforced. Sorted by name.
     pub walls: Vec<Wall>,
+    /// What was tried against them, and what held. Empty without [`Jail::canaries`].
+    pub probes: Vec<Probe>,
     /// Time from the call to the first step.
     pub setup: Duration,
 }
@@ -241,6 +246,19 @@ pub struct Wall {
     pub name: String,
     /// By what (`user namespace`, `landlock 6` …).
     pub by: String,
+}
+
+/// An attempt to get through a wall from inside, which was stopped.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Probe {
+    /// The wall, as in [`Wall::name`].
+    pub wall: String,
+    /// What was tried.
+    pub name: String,
+    /// What stopped it the first time.
+    pub by: String,
+    /// How often it was tried, and stopped each time.
+    pub times: u32,
 }
 
 impl Canon for World {

@@ -1,8 +1,11 @@
 //! Parton's side of a run: starts the jail, listens, enforces the limits that need a clock, and makes sure of the end.
 
+use super::bait::{Bait, Baits};
+use super::canary::Tried;
 use super::disk::Disk;
 use super::error::Error;
-use super::jail::{Exit, Jail, Limits, Report, Status, Stdio, Step, StepExit, Stopped, Wall, World};
+use super::examine::Examined;
+use super::jail::{Exit, Jail, Limits, Probe, Report, Status, Stdio, Step, StepExit, Stopped, Wall, World};
 use super::lines::Lines;
 use super::sys;
 use super::wire::{self, Down, Up, Wire};
@@ -43,12 +46,12 @@ impl Launcher {
         Self { exe: exe.into() }
     }
 
-    fn start(&self, jail: &Jail, socket: UnixStream, output: Option<OwnedFd>) -> io::Result<Child> {
+    fn start(&self, stdio: Stdio, socket: UnixStream, output: Option<OwnedFd>) -> io::Result<Child> {
         let mut command = Command::new(&self.exe);
         command.arg0("parton").arg(INIT_ARGUMENT).env_clear().current_dir("/").stdin(OwnedFd::from(socket));
         // Keys that interrupt are for parton, which then ends the run in order.
         command.process_group(0);
-        match (jail.stdio, output) {
+        match (stdio, output) {
             (Stdio::Captured, Some(output)) => {
                 command.stdout(output.try_clone()?).stderr(output);
             }
@@ -95,10 +98,12 @@ fn run_checked(
     if let Some(output) = &output {
         rustix::io::ioctl_fionbio(output, true).map_err(|e| launch(e.into()))?;
     }
+    let baits = jail.canaries.then(|| Baits::lay(jail));
     let foreground = Foreground::remember(jail.stdio);
-    let child = launcher.start(jail, theirs, input).map_err(launch)?;
+    let child = launcher.start(jail.stdio, theirs, input).map_err(launch)?;
     let mut run = Run {
         jail,
+        bait: baits.as_ref().map(|baits| baits.told.clone()),
         report,
         cancel,
         wire: Wire::new(ours),
@@ -115,7 +120,8 @@ fn run_checked(
         failure: None,
         walls: None,
         done: false,
-        exit: Exit { steps: Vec::new(), stopped: None, walls: Vec::new(), setup: Duration::ZERO },
+        probed: 0,
+        exit: Exit { steps: Vec::new(), stopped: None, walls: Vec::new(), probes: Vec::new(), setup: Duration::ZERO },
     };
     let result = run.follow();
     let ended = run.end();
@@ -133,27 +139,85 @@ fn run_checked(
     }
 }
 
-/// Builds all walls around nothing, and says which they are.
+/// Builds all walls around nothing, and says which they are. None of them was probed.
 ///
 /// # Errors
 /// The first wall that this host does not give, with [`Error::help`] on what to do about it.
 pub fn probe(launcher: &Launcher) -> Result<Vec<Wall>, Error> {
-    let jail = Jail {
-        // Without a layer the root is what the sandbox itself brings: an overlay all the same.
+    run_checked(launcher, &empty(World::default()), &mut |_| {}, &Cancel::new()).map(|exit| exit.walls)
+}
+
+/// Builds all walls around nothing, in such a world, and tries to get through each from inside: [`Exit::walls`] and
+/// [`Exit::probes`].
+///
+/// # Errors
+/// The first wall that this host does not give, or that does not hold.
+pub fn prove(launcher: &Launcher, world: World) -> Result<Exit, Error> {
+    let jail = Jail { canaries: true, ..empty(world) };
+    run_checked(launcher, &jail, &mut |_| {}, &Cancel::new())
+}
+
+/// Tries to build each wall on its own: its name, what it is made of, and why it can't be built, if it can't.
+///
+/// # Errors
+/// Parton can't start itself or lost itself.
+pub fn examine(launcher: &Launcher) -> Result<Vec<(String, String, Option<Error>)>, Error> {
+    match ask(launcher, &Down::Examine(Box::new(empty(World::default()))))? {
+        Up::Examined(list) => {
+            let told = |(wall, by, failure): Examined| (wall, by, failure.map(|f| Error::from_inside(f, None)));
+            Ok(list.into_iter().map(told).collect())
+        }
+        _ => Err(Error::Lost { status: "it spoke of something else".to_owned() }),
+    }
+}
+
+/// Runs the probes of a jail in such a world without the jail: whether they can get through where nothing stops them.
+///
+/// # Errors
+/// Parton can't start itself or lost itself.
+pub fn control(launcher: &Launcher, world: World) -> Result<Vec<Tried>, Error> {
+    let jail = empty(world);
+    let baits = Baits::lay(&jail);
+    match ask(launcher, &Down::Control(Box::new(jail), Box::new(baits.told.clone())))? {
+        Up::Probed(tried) => Ok(tried),
+        _ => Err(Error::Lost { status: "it spoke of something else".to_owned() }),
+    }
+}
+
+/// Starts a first process for one question, and gives its answer.
+fn ask(launcher: &Launcher, question: &Down) -> Result<Up, Error> {
+    let launch = |source| Error::Launch { exe: launcher.exe.clone(), source };
+    let talk = |operation| move |source| Error::Talk { operation, source };
+    let (ours, theirs) = UnixStream::pair().map_err(launch)?;
+    let (_read, write) = io::pipe().map_err(launch)?;
+    let mut child = Ended(launcher.start(Stdio::Captured, theirs, Some(write.into())).map_err(launch)?);
+    let input = File::open("/dev/null").map_err(talk("open /dev/null"))?;
+    let mut wire = Wire::new(ours);
+    wire::send_descriptor(wire.as_fd(), input.as_fd())
+        .and_then(|()| wire.send(question))
+        .map_err(talk("tell the sandbox what to do"))?;
+    let answer = wire.receive().map_err(talk("listen to the sandbox"))?;
+    let status = child.0.wait().map_err(talk("wait for the end"))?;
+    answer.ok_or_else(|| Error::Lost { status: status.to_string() })
+}
+
+/// A jail without a layer, whose root is what the sandbox itself brings: an overlay all the same.
+fn empty(world: World) -> Jail {
+    Jail {
         root: Vec::new(),
         overlays: Vec::new(),
         binds: Vec::new(),
-        files: BTreeMap::new(),
+        files: BTreeMap::from([("/etc/hostname".to_owned(), b"probe\n".to_vec())]),
         tmp_size: 1 << 20,
         uid: 1000,
         hostname: "probe".to_owned(),
         domainname: "probe".to_owned(),
-        world: World::default(),
+        world,
         limits: Limits { time: Duration::from_secs(30), ..Limits::default() },
+        canaries: false,
         steps: Vec::new(),
         stdio: Stdio::Captured,
-    };
-    run_checked(launcher, &jail, &mut |_| {}, &Cancel::new()).map(|exit| exit.walls)
+    }
 }
 
 /// Refuses what could only be a mistake.
@@ -208,6 +272,7 @@ const CANCEL_EVERY: Duration = Duration::from_millis(50);
 
 struct Run<'a> {
     jail: &'a Jail,
+    bait: Option<Bait>,
     report: &'a mut dyn FnMut(Report<'_>),
     cancel: &'a Cancel,
     wire: Wire,
@@ -230,6 +295,8 @@ struct Run<'a> {
     walls: Option<Vec<Wall>>,
     /// Whether pid 1 said that it came to the end.
     done: bool,
+    /// How often the walls were tried.
+    probed: u32,
     exit: Exit,
 }
 
@@ -252,7 +319,7 @@ impl Run<'_> {
         };
         wire::expect_introduction(self.wire.as_fd()).map_err(talk("meet the sandbox"))?;
         let told = wire::send_descriptor(self.wire.as_fd(), input.as_fd())
-            .and_then(|()| self.wire.send(&Down::Jail(Box::new(self.jail.clone()))));
+            .and_then(|()| self.wire.send(&Down::Jail(Box::new(self.jail.clone()), self.bait.take().map(Box::new))));
         match told {
             // A sandbox that is gone already: the end finds out.
             Err(e) if matches!(e.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {}
@@ -356,6 +423,7 @@ impl Run<'_> {
     fn hear(&mut self, up: Up) -> Result<bool, Error> {
         match up {
             Up::Ready(walls) => self.walls = Some(walls),
+            Up::Probed(tried) => return self.judge(tried),
             Up::Step(index) if index < self.jail.steps.len() => {
                 let now = Instant::now();
                 if self.exit.steps.is_empty() {
@@ -364,7 +432,8 @@ impl Run<'_> {
                 (self.step, self.heard) = (Some((index, now)), now);
                 (self.report)(Report::Step(index));
             }
-            Up::Step(_) => return Ok(false),
+            // Answers to questions that were not asked, or steps that there are not: it is not what we started.
+            Up::Step(_) | Up::Examined(_) => return Ok(false),
             Up::Ended(exit) => {
                 // All writers are gone, so that everything the step wrote is in the pipe.
                 self.read(true).map_err(|source| Error::Talk { operation: "read the output", source })?;
@@ -389,9 +458,31 @@ impl Run<'_> {
             }
             Up::Done => {
                 self.done = true;
+                if self.jail.canaries && self.probed < 2 && self.stopping.is_none() {
+                    return Err(breach(Tried::missing(), self.probed));
+                }
                 return Ok(false);
             }
         }
+        Ok(true)
+    }
+
+    /// Takes note of what the probes say; an error if a wall did not hold.
+    fn judge(&mut self, tried: Vec<Tried>) -> Result<bool, Error> {
+        for tried in tried {
+            if !tried.held {
+                return Err(breach(tried, self.probed));
+            }
+            let known = self.exit.probes.iter_mut().find(|probe| probe.wall == tried.wall && probe.name == tried.name);
+            match known {
+                Some(probe) => probe.times += 1,
+                None => {
+                    let Tried { wall, name, what: by, .. } = tried;
+                    self.exit.probes.push(Probe { wall, name, by, times: 1 });
+                }
+            }
+        }
+        self.probed += 1;
         Ok(true)
     }
 
@@ -466,6 +557,11 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+fn breach(tried: Tried, probed: u32) -> Error {
+    let when = if probed == 0 { "before the first step" } else { "after the last step" };
+    Error::Breached { wall: tried.wall, probe: tried.name, what: tried.what, when }
 }
 
 /// Waits until a process is gone, or for so long.

@@ -31,10 +31,17 @@
 //!                                           └─▶ each step: rlimits, landlock,   step.rs
 //!                                               no capabilities, seccomp        filter.rs
 //!                                           answers what the World changes      supervise.rs
+//!                                           probes the walls                    canary/
 //! ```
 //!
 //! Both processes die with parton, by a parent-death signal and by the closed socket; with pid 1 the kernel ends every
 //! process and mount of the jail. Nothing is created on the host's file systems.
+//!
+//! # How it is proved
+//!
+//! With [`Jail::canaries`], a process made like a step's tries every wall, before the first step and after the last: it
+//! reaches for things that are really there outside (`bait.rs`, `canary/`). What stopped each attempt is in
+//! [`Exit::probes`]; one that is not stopped ends the run with [`Error::Breached`].
 //!
 //! # What it does not keep
 //!
@@ -42,8 +49,11 @@
 //! (not of the layers). Time stamps of files show the true clock. CPU instructions (`cpuid`, `rdtsc`) are not intercepted.
 //! A user's supplementary groups can not be left without privilege; nothing inside is accessible through them.
 
+mod bait;
+mod canary;
 mod disk;
 mod error;
+mod examine;
 mod filter;
 mod init;
 mod jail;
@@ -56,7 +66,8 @@ mod supervise;
 mod sys;
 mod wire;
 
+pub use canary::Tried;
 pub use error::Error;
 pub use init::init;
 pub use jail::*;
-pub use launch::{INIT_ARGUMENT, Launcher, probe, run};
+pub use launch::{INIT_ARGUMENT, Launcher, control, examine, probe, prove, run};

@@ -95,6 +95,19 @@ pub(super) fn enter(
     leave_for("root")
 }
 
+/// Does what [`enter`] does, as far as it needs no process id namespace, with a root of nothing.
+pub(super) fn rehearse() -> Result<(), Failure> {
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).wall(FILES, "make private", "/")?;
+    let stock = stock()?;
+    for path in ["top", "root", "void", "spare"] {
+        mkdirat(CWD, path, Mode::from(0o755)).wall(FILES, "make the directory", path)?;
+    }
+    overlay(&[], Some("top"), "root", &stock)?;
+    sys::restrict_mount(stock.as_fd(), sys::attribute::READ_ONLY | sys::attribute::NO_SUID | sys::attribute::NO_DEV)
+        .wall(FILES, "make read-only", "the stock")?;
+    leave_for("root")
+}
+
 /// Makes a directory of the stock the root of everything, and lets go of what was there.
 ///
 /// The kernel lays the old root over the new one, and the stock still lies over the old root: `.` means the topmost. When

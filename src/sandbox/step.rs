@@ -1,5 +1,7 @@
 //! One step: from a fork of pid 1 to the step's own program, shedding every right on the way.
 
+use super::bait::Bait;
+use super::canary::{self, Tried};
 use super::error::{Doing, Failure};
 use super::filter;
 use super::jail::{Jail, Stdio, Step};
@@ -12,7 +14,8 @@ use landlock::{
 };
 use rustix::process::{DumpableBehavior, Resource, Rlimit, setrlimit};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{PipeReader, PipeWriter, Write as _};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -48,6 +51,12 @@ impl Common {
             landlock: ABI::from(version),
             landlock_version: version,
         })
+    }
+
+    /// Puts this process, which is good for nothing afterwards, under the filter.
+    pub(super) fn try_filter(&self) -> Result<(), Failure> {
+        rustix::thread::set_no_new_privs(true).wall(CALLS, "set", "no_new_privs")?;
+        sys::seccomp(&self.program, self.listen).map(drop).wall(CALLS, "install", "the filter")
     }
 
     /// The file rights of a step. To be called inside the new root.
@@ -117,6 +126,53 @@ pub(super) fn start(
     Ok(Started { pid, listener })
 }
 
+/// A probing process that was started.
+pub(super) struct Probing {
+    /// The process, watched over like a step's.
+    pub started: Started,
+    /// What it has to say, complete when it has ended.
+    pub said: PipeReader,
+}
+
+/// Starts a process that is confined as a step's is, but tries the walls instead of executing a program.
+pub(super) fn probe(jail: &Jail, bait: &Bait, common: &Common, input: &OwnedFd) -> Result<Probing, Failure> {
+    let (ours, theirs) = UnixStream::pair().step("make", "a pair of sockets")?;
+    let (said, say) = std::io::pipe().step("make", "a pipe")?;
+    let pid = sys::child(Birth::Copied, || {
+        let Ok([socket, say]) = sys::keep_only(input.as_fd(), [theirs.as_fd(), say.as_fd()]) else { return 127 };
+        let result: Result<Vec<Tried>, Failure> =
+            confine(jail, common, socket.as_fd()).map(|()| canary::run(jail, bait));
+        drop(socket);
+        let sent = serde_json::to_vec(&result).map(|bytes| PipeWriter::from(say).write_all(&bytes));
+        if matches!(sent, Ok(Ok(()))) { 0 } else { 127 }
+    })
+    .step("make", "a process")?;
+    drop((theirs, say));
+    let listener = match common.listen {
+        // Without one it has failed, and says so.
+        true => wire::receive_descriptor(ours.as_fd()).step("receive", "the filter's descriptor")?,
+        false => None,
+    };
+    Ok(Probing { started: Started { pid, listener }, said })
+}
+
+/// Takes everything from this process that a step may not have. A filter's descriptor goes over the socket.
+fn confine(jail: &Jail, common: &Common, socket: BorrowedFd<'_>) -> Result<(), Failure> {
+    if common.listen {
+        // Pid 1 hides itself, and so its copy. It must see the copy before that has executed its program.
+        rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable).step("make", "the process dumpable")?;
+    }
+    limits(jail)?;
+    shed_rights(jail, common)?;
+    let listener = sys::seccomp(&common.program, common.listen).wall(CALLS, "install", "the filter")?;
+    match listener {
+        Some(listener) => {
+            wire::send_descriptor(socket, listener.as_fd()).wall(CALLS, "hand over", "the filter's descriptor")
+        }
+        None => Ok(()),
+    }
+}
+
 /// Returns only if the program could not be executed.
 fn become_step(jail: &Jail, step: &Step, common: &Common, input: &OwnedFd, socket: &UnixStream) -> Failure {
     let prepare = || -> Result<Command, Failure> {
@@ -127,25 +183,12 @@ fn become_step(jail: &Jail, step: &Step, common: &Common, input: &OwnedFd, socke
             Stdio::Captured => rustix::process::setpgid(None, None).step("make", "a process group")?,
             Stdio::Terminal => foreground(),
         }
-        if common.listen {
-            // Pid 1 hides itself, and so its copy. It must see the copy before that has executed its program.
-            rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable).step("make", "the process dumpable")?;
-        }
-        limits(jail)?;
         if !jail.world.random_addresses {
             sys::personality(sys::FIXED_ADDRESSES).step("fix", "the address layout")?;
         }
         rustix::process::chdir(step.cwd.as_str()).step("enter", &step.cwd)?;
         sys::close_from_on_exec(3).step("close", "descriptors")?;
-        shed_rights(jail, common)?;
-        let listener = sys::seccomp(&common.program, common.listen).wall(CALLS, "install", "the filter")?;
-        if let Some(listener) = listener {
-            wire::send_descriptor(socket.as_fd(), listener.as_fd()).wall(
-                CALLS,
-                "hand over",
-                "the filter's descriptor",
-            )?;
-        }
+        confine(jail, common, socket.as_fd())?;
         Ok(command)
     };
     match prepare() {

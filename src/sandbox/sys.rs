@@ -219,6 +219,94 @@ pub fn clock(id: i32) -> (i64, i64) {
     (now.tv_sec, now.tv_nsec)
 }
 
+/// A clock's seconds, asked of the kernel by a call even where a program could read them without one.
+pub fn clock_by_call(id: i32) -> i64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel fills our own structure.
+    unsafe { libc::syscall(libc::SYS_clock_gettime, id, &raw mut now) };
+    now.tv_sec
+}
+
+/// Leaves this process, which is about to probe its jail, nothing but an empty input, its output and two descriptors,
+/// which become 3 and 4.
+pub fn keep_only(input: BorrowedFd<'_>, kept: [BorrowedFd<'_>; 2]) -> io::Result<[OwnedFd; 2]> {
+    // SAFETY: called in a fresh child that never returns into code which owns one of the closed descriptors. Both are
+    // moved out of the way first, so that neither overwrites the other; what is returned is open and owned by nobody.
+    unsafe {
+        let above = |fd: BorrowedFd<'_>| check(libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD, 16).into());
+        let (one, other) = (above(kept[0])? as i32, above(kept[1])? as i32);
+        check(libc::dup2(input.as_raw_fd(), 0).into())?;
+        check(libc::dup2(one, 3).into())?;
+        check(libc::dup2(other, 4).into())?;
+        check(libc::syscall(libc::SYS_close_range, 5, u32::MAX, 0))?;
+        Ok([OwnedFd::from_raw_fd(3), OwnedFd::from_raw_fd(4)])
+    }
+}
+
+/// A System V shared memory segment that vanishes with this process, however that ends.
+#[derive(Debug)]
+pub struct SharedMemory {
+    id: i32,
+    address: usize,
+}
+
+impl SharedMemory {
+    /// A new segment of one page that only its id leads to.
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: a new segment is attached where the kernel likes and never read or written. Marked for removal at once,
+        // it lives as long as it is attached, and can be attached by its id until then.
+        unsafe {
+            let id = check(libc::shmget(libc::IPC_PRIVATE, 4096, libc::IPC_CREAT | 0o600).into())? as i32;
+            let address = libc::shmat(id, std::ptr::null(), 0);
+            let removed = check(libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut()).into());
+            if address.addr() == usize::MAX {
+                return Err(io::Error::last_os_error());
+            }
+            removed.map(|_| Self { id, address: address.addr() })
+        }
+    }
+
+    /// By which it can be attached from the same ipc namespace.
+    pub fn id(&self) -> i32 {
+        self.id
+    }
+}
+
+impl Drop for SharedMemory {
+    fn drop(&mut self) {
+        // SAFETY: it was attached at this address and nothing refers into it.
+        unsafe { libc::shmdt(self.address as *const libc::c_void) };
+    }
+}
+
+/// Attaches a segment by its id for reading, and lets it go.
+pub fn try_shared_memory(id: i32) -> io::Result<()> {
+    // SAFETY: attached where the kernel likes, never read, and detached at once.
+    unsafe {
+        let address = libc::shmat(id, std::ptr::null(), libc::SHM_RDONLY);
+        if address.addr() == usize::MAX {
+            return Err(io::Error::last_os_error());
+        }
+        libc::shmdt(address);
+        Ok(())
+    }
+}
+
+/// Calls this number with arguments that are wrong for every call of the filter's tables, and gives the error number; 0
+/// for none. `vhangup`, which has no arguments, must not be tried.
+pub fn try_call(number: i64) -> i32 {
+    const WRONG: libc::c_long = -1;
+    // SAFETY: as an address, a descriptor, a length, a flag or an id, -1 is refused by every kernel before anything is done.
+    let result = unsafe { libc::syscall(number, WRONG, WRONG, WRONG, WRONG, WRONG, WRONG) };
+    if result < 0 { io::Error::last_os_error().raw_os_error().unwrap_or(0) } else { 0 }
+}
+
+/// Types a NUL byte into a terminal as if its user had done so.
+pub fn type_into(terminal: impl std::os::fd::AsFd) -> io::Result<()> {
+    // SAFETY: the kernel reads one byte from a pointer to our own.
+    check(unsafe { libc::ioctl(terminal.as_fd().as_raw_fd(), libc::TIOCSTI, &raw const *b"\0") }.into()).map(drop)
+}
+
 /// Switches on the loopback device of this network namespace, and says which devices there are besides.
 pub fn loopback_up() -> io::Result<Vec<String>> {
     // SAFETY: `ifreq` is plain bytes; its name is NUL-terminated because it is zeroed first and "lo" is shorter. The

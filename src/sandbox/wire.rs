@@ -3,7 +3,10 @@
 //! Each message is its length (4 bytes, little endian) and that much JSON. Both ends are the same program, so nothing
 //! here needs to stay compatible. When either end is closed the other side ends the run.
 
+use super::bait::Bait;
+use super::canary::Tried;
 use super::error::Failure;
+use super::examine::Examined;
 use super::jail::{Jail, StepExit, Wall};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
@@ -19,8 +22,13 @@ use std::os::unix::net::UnixStream;
 /// From parton to the jail.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Down {
-    /// The first message: what to build. Before it goes a descriptor, the steps' standard input.
-    Jail(Box<Jail>),
+    /// The first message: what to build, and what its probes shall reach for. Before it goes a descriptor, the steps'
+    /// standard input.
+    Jail(Box<Jail>, Option<Box<Bait>>),
+    /// Instead of a jail: try to build each wall, alone.
+    Examine(Box<Jail>),
+    /// Instead of a jail: run its probes without it.
+    Control(Box<Jail>, Box<Bait>),
     /// All output of the ended step was read; the next may begin.
     Next,
     /// End the running step and go.
@@ -32,6 +40,10 @@ pub(super) enum Down {
 pub(super) enum Up {
     /// All walls stand.
     Ready(Vec<Wall>),
+    /// The walls were tried. If one did not hold, nothing more is run.
+    Probed(Vec<Tried>),
+    /// The answer to [`Down::Examine`].
+    Examined(Vec<Examined>),
     /// A step begins.
     Step(usize),
     /// The step ended and nothing of it is left.

@@ -2,6 +2,8 @@
 //!
 //! Nothing here is skipped: where the host gives no user namespaces the first test says so and all others fail.
 
+mod canaries;
+
 use parton::base::Cancel;
 use parton::sandbox::{
     Bind, Error, Exit, Jail, Launcher, Limits, Overlay, Report, Status, Stdio, Step, Stopped, World, probe, run,
@@ -94,6 +96,7 @@ impl Build {
             domainname: "parton".to_owned(),
             world: World::default(),
             limits: Limits { time: Duration::from_secs(60), disk_reserve: 1 << 20, ..Limits::default() },
+            canaries: false,
             steps: vec![],
             stdio: Stdio::Captured,
         };
