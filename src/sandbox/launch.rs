@@ -440,8 +440,10 @@ impl Run<'_> {
                 let report = &mut self.report;
                 self.lines.end(&mut |line| report(Report::Line(line)));
                 self.step = None;
+                // Nothing follows on a step that failed but the probes, which take any word for the end.
+                let well = exit.status == Status::Code(0);
                 self.exit.steps.push(exit);
-                let more = self.exit.steps.len() < self.jail.steps.len();
+                let more = well && self.exit.steps.len() < self.jail.steps.len();
                 if more && self.stopping.is_none() && self.overdue().is_none() {
                     // If it is gone the next look at the wire says so.
                     let _ = self.wire.send(&Down::Next);

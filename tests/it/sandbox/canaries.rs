@@ -41,7 +41,8 @@ fn every_wall_is_tried_before_the_first_step_and_after_the_last() {
 
 #[test]
 fn a_step_that_fails_is_followed_by_probes_and_one_that_is_stopped_is_not() {
-    let failed = probed(World::default()).probe(&["exit", "1"]).run();
+    let failed = probed(World::default()).probe(&["exit", "1"]).probe(&["say", "never"]).run();
+    assert_eq!(failed.lines, [""; 0]);
     assert!(failed.exit.probes.iter().all(|probe| probe.times == 2), "{:#?}", failed.exit.probes);
     let stopped = probed(World::default()).probe(&["hang"]).limits(|l| l.silence = Duration::from_millis(200)).run();
     assert!(matches!(stopped.exit.stopped, Some(Stopped::Silence(_))));
