@@ -7,6 +7,7 @@ mod cli;
 mod common;
 mod compare;
 mod docs;
+mod faults;
 mod fetch;
 mod licences;
 mod plan;

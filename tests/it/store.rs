@@ -21,11 +21,11 @@ fn fresh() -> (tempfile::TempDir, Store) {
     (dir, store)
 }
 
-fn drv(n: u64) -> DrvId {
+pub fn drv(n: u64) -> DrvId {
     DrvId::from_bytes(*Blake3::of(&n.to_le_bytes()).as_bytes())
 }
 
-fn lay(dir: &Path, files: &[(&str, &str)]) {
+pub fn lay(dir: &Path, files: &[(&str, &str)]) {
     for (path, content) in files {
         let path = dir.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -33,16 +33,18 @@ fn lay(dir: &Path, files: &[(&str, &str)]) {
     }
 }
 
-fn try_put_tree(store: &Store, files: &[(&str, &str)]) -> Result<TreeDigest, Error> {
+pub fn try_put_tree(store: &Store, files: &[(&str, &str)]) -> Result<TreeDigest, Error> {
     let stage = store.stage()?;
     let dir = stage.path().join("out");
     let io = |source| Error::Io { doing: "test", path: dir.clone(), source };
     for (path, content) in files {
         let path = dir.join(path);
-        fs::create_dir_all(path.parent().unwrap()).map_err(io)?;
+        if !path.parent().unwrap().is_dir() {
+            fs::create_dir_all(path.parent().unwrap()).map_err(io)?;
+        }
         fs::write(path, content).map_err(io)?;
     }
-    let tree = Tree::scan(&dir).unwrap();
+    let tree = Tree::scan(&dir).map_err(|e| Error::Tree { doing: "read", source: Box::new(e) })?;
     store.put_tree(&dir, &tree).map(|put| put.digest)
 }
 
@@ -50,7 +52,7 @@ fn put_tree(store: &Store, files: &[(&str, &str)]) -> TreeDigest {
     try_put_tree(store, files).unwrap()
 }
 
-fn try_put_blob(store: &Store, bytes: &[u8]) -> Result<Sha256, Error> {
+pub fn try_put_blob(store: &Store, bytes: &[u8]) -> Result<Sha256, Error> {
     let stage = store.stage()?;
     let file = stage.path().join("file");
     fs::write(&file, bytes).map_err(|source| Error::Io { doing: "test", path: file.clone(), source })?;
@@ -81,7 +83,7 @@ fn verify(store: &Store) -> Vec<(DamageKind, String)> {
     found.into_iter().map(|damage| (damage.kind, damage.path.to_string_lossy().into_owned())).collect()
 }
 
-fn children(path: &Path) -> usize {
+pub fn children(path: &Path) -> usize {
     fs::read_dir(path).unwrap().count()
 }
 
@@ -481,15 +483,15 @@ fn verify_finds_every_kind_of_damage_and_repair_clears_it() {
 // Children: this test binary again, running one ignored test.
 
 #[expect(clippy::disallowed_methods, reason = "the child is told by its parent where the store is")]
-fn store_of_parent() -> Option<PathBuf> {
+pub fn store_of_parent() -> Option<PathBuf> {
     std::env::var_os("PARTON_TEST_STORE").map(PathBuf::from)
 }
 
-/// The command that runs `test` of this module in a child, behind a shell's `before`.
-fn child(before: &str, test: &str, store: &Path) -> Command {
+/// The command that runs `test` of this program in a child, behind a shell's `before`.
+pub fn child(before: &str, test: &str, store: &Path) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("{before} exec \"$@\""), "sh"]).arg(std::env::current_exe().unwrap());
-    command.args(["--exact", &format!("store::{test}"), "--ignored", "--nocapture", "--test-threads=1"]);
+    command.args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"]);
     command.env("PARTON_TEST_STORE", store);
     command
 }
@@ -528,7 +530,7 @@ fn kill_at_any_instant_loses_nothing() {
     let mut committed: Vec<DrvId> = Vec::new();
     for kill in 0..60 {
         let mut running: Child =
-            child("", "child_that_commits_until_killed", &path).stdout(Stdio::piped()).spawn().unwrap();
+            child("", "store::child_that_commits_until_killed", &path).stdout(Stdio::piped()).spawn().unwrap();
         let begin = Instant::now();
         let lines = BufReader::new(running.stdout.take().unwrap()).lines();
         let mut done =
@@ -599,7 +601,7 @@ fn a_full_disk_is_named_and_does_no_harm_needs_namespaces() {
         dir.path().display()
     );
     let mut command = Command::new("sh");
-    let inner = child("", "child_on_a_full_disk", &dir.path().join("store"));
+    let inner = child("", "store::child_on_a_full_disk", &dir.path().join("store"));
     command.args(["-c", &format!("{mount} \"$@\""), "sh"]).arg(inner.get_program()).args(inner.get_args());
     let output = command.env("PARTON_TEST_STORE", dir.path().join("store")).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
@@ -610,7 +612,7 @@ fn a_full_disk_is_named_and_does_no_harm_needs_namespaces() {
 fn a_limit_on_file_sizes_is_named_and_does_no_harm() {
     let dir = tempfile::tempdir().unwrap();
     let before = "trap '' XFSZ; ulimit -f 8;";
-    let output = child(before, "child_on_a_full_disk", &dir.path().join("store")).output().unwrap();
+    let output = child(before, "store::child_on_a_full_disk", &dir.path().join("store")).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }
@@ -650,79 +652,4 @@ fn lookups_are_quick() {
     let line = format!("open {:?}, 5,000 records and trees {:?}, 5,000 names {:?}\n", best[0], best[1], best[2]);
     std::io::stdout().write_all(line.as_bytes()).unwrap();
     assert!(best[1] < Duration::from_millis(40), "{line}");
-}
-
-#[test]
-#[ignore = "run by every_call_may_fail_or_be_the_last_needs_strace"]
-fn child_that_commits_once() {
-    let Some(path) = store_of_parent() else { return };
-    let work = || -> Result<(), Error> {
-        let mut store = Store::open(&path, &mut |_| true)?;
-        let text = std::process::id().to_string();
-        let tree = try_put_tree(&store, &[("a/f", &text), ("a/g", &text)])?;
-        try_put_tree(&store, &[("known", "")])?;
-        let blob = try_put_blob(&store, text.as_bytes())?;
-        let refs = Refs { trees: [tree].into(), logs: BTreeSet::new(), blobs: [blob].into() };
-        let id = drv(u64::from(std::process::id()));
-        store.bind(id, &Record { package: "p".into(), profile: "q".into(), refs, body: text.into() })?;
-        store.bind_name("p", "q", id)?;
-        drop(store.keep("p", store.stage()?, 1)?);
-        store.gc(&GcOptions::default(), &mut |_| true)?;
-        Ok(())
-    };
-    let done = work().map_or_else(|e| format!("failed: {e}\n"), |()| "succeeded\n".to_owned());
-    // The call that fails may be this one.
-    let _ = std::io::stdout().write_all(done.as_bytes());
-}
-
-/// Every call by which a commit and a sweep change the disk is once the last of its process, and once fails with each of
-/// the errors that are likely there. Afterwards the store is sound and works.
-#[test]
-#[ignore = "takes a minute or more; needs strace"]
-fn every_call_may_fail_or_be_the_last_needs_strace() {
-    // In memory if possible: nothing here depends on a disk, and there are hundreds of runs.
-    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-    let (path, trace) = (dir.path().join("store"), dir.path().join("trace"));
-    put_tree(&open(&path), &[("known", "")]);
-    let run = |calls: &str, inject: &[String]| {
-        drop(fs::remove_file(&trace));
-        let inner = child("", "child_that_commits_once", &path);
-        let mut command = Command::new("strace");
-        command.args(["-f", "-qq", "-o"]).arg(&trace).args(["-e", &format!("trace={calls}")]);
-        command.args(inject).arg(inner.get_program()).args(inner.get_args()).env("PARTON_TEST_STORE", &path);
-        let output = command.output().expect("strace is needed");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (text(&output.stdout), text(&output.stderr), text(&fs::read(&trace).unwrap()))
-    };
-    let calls =
-        "openat mkdir rename renameat2 symlinkat fsync syncfs unlink unlinkat rmdir fchmod chmod utimensat write flock";
-    let mut reached = 0;
-    for call in calls.split(' ') {
-        let errors: &[&str] = match call {
-            "openat" => &["signal=KILL", "error=EIO", "error=ENOSPC", "error=EMFILE", "error=EINTR"],
-            "mkdir" | "rename" | "renameat2" | "symlinkat" | "write" => &["signal=KILL", "error=EIO", "error=ENOSPC"],
-            "fsync" | "syncfs" | "flock" => &["signal=KILL", "error=EIO", "error=EINTR"],
-            _ => &["signal=KILL", "error=EIO"],
-        };
-        for what in errors {
-            for nth in 1.. {
-                let (out, err, traced) = run(call, &["-e".into(), format!("inject={call}:{what}:when={nth}")]);
-                let context = format!("{call} number {nth}, {what}\n{out}\n{err}\n{traced}");
-                assert!(!err.contains("panicked at src/"), "{context}");
-                let mut store = open(&path);
-                assert_eq!(verify(&store), [], "{context}");
-                // Else each run would have more to sweep than the one before, and the last call would never come.
-                store.gc(&GcOptions::default(), &mut |_| false).unwrap();
-                if !traced.contains("INJECTED") && !traced.contains("killed by SIGKILL") {
-                    assert!(out.contains("succeeded"), "{context}");
-                    break;
-                }
-                reached += 1;
-            }
-        }
-    }
-    put_tree(&open(&path), &[("works", "again")]);
-    assert_eq!(children(&path.join("tmp")), 0);
-    std::io::stdout().write_all(format!("{reached} calls failed or were the last\n").as_bytes()).unwrap();
-    assert!(reached > 500);
 }

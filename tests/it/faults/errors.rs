@@ -1,0 +1,169 @@
+//! Every call by which the store is changed fails once with each of the errors that are likely on a bad day, writes less than
+//! it should, or is the last of its process.
+
+use super::cycle::{DONE, FAILED, Promises, SCENARIOS, Scenario, examine};
+use super::shim::{Call, Fault, Kind, Watch, Watched, run};
+use super::{Dice, parameter, report};
+use std::path::Path;
+use std::process::Command;
+
+/// What may befall a call.
+fn faults(call: &Call) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    match call.kind {
+        Kind::Grow | Kind::Change | Kind::Sync | Kind::Lock => {
+            faults.extend([libc::ENOSPC, libc::EIO, libc::EMFILE, libc::EINTR].map(Fault::Error));
+            faults.push(Fault::Kill);
+        }
+        Kind::Open => faults.extend([libc::EIO, libc::EMFILE, libc::EINTR].map(Fault::Error)),
+        Kind::Look => faults.push(Fault::Error(libc::EIO)),
+    }
+    if call.kind == Kind::Grow {
+        faults.push(Fault::Full);
+    }
+    if matches!(call.name, "write" | "pwrite64") {
+        faults.push(Fault::Short);
+    }
+    faults
+}
+
+/// What a fault may make a program say.
+fn words(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Error(libc::ENOSPC) | Fault::Full => "No space left on device",
+        Fault::Error(libc::EIO) => "Input/output error",
+        Fault::Error(libc::EMFILE) => "Too many open files",
+        Fault::Error(libc::EINTR) => "Interrupted system call",
+        Fault::Error(_) | Fault::Short | Fault::Kill => "",
+    }
+}
+
+/// A directory in memory if possible: nothing here depends on a disk, and there are thousands of runs.
+pub fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// Copies a directory with all that stores depend on.
+pub fn copy(from: &Path, to: &Path) {
+    let done = Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
+    assert!(done.success());
+}
+
+/// What the runs came to.
+#[derive(Debug, Default)]
+struct Tally {
+    runs: usize,
+    /// The program said what went wrong.
+    named: usize,
+    /// It came to its end nevertheless.
+    borne: usize,
+    /// It was killed.
+    killed: usize,
+}
+
+/// One run with one fault, on a fresh copy.
+///
+/// # Errors
+/// What is wrong with what came of it.
+fn meet(
+    scenario: Scenario,
+    base: &Path,
+    before: &Promises,
+    (at, fault): (usize, Fault),
+    tally: &mut Tally,
+) -> Result<(), String> {
+    let scratch = scratch();
+    let dir = scratch.path().join("d");
+    copy(base, &dir);
+    let watch = Watch { root: &dir, counted: &|_| true, fault: Some((at, fault)), record: false };
+    let Watched { code, out, err, hit, hung, .. } = run(&mut scenario.command(&scenario.store(&dir)), &watch);
+    let wrong = |what: &str| Err(format!("{what}\n{scenario:?}, call {at} {fault:?}: {hit:?}\n{out}\n{err}"));
+    match hit {
+        Some(_) => {}
+        // A single byte can't be cut.
+        None if fault == Fault::Short => return Ok(()),
+        None => return wrong("never came so far"),
+    }
+    if hung || out.contains("panicked") || err.contains("panicked") {
+        return wrong("hangs or panics");
+    }
+    tally.runs += 1;
+    if let Some((_, failed)) = out.lines().find_map(|line| line.split_once(FAILED)) {
+        tally.named += 1;
+        if !failed.contains(words(fault)) {
+            return wrong("does not say what happened");
+        }
+        if !failed.contains(dir.to_str().unwrap()) {
+            return wrong("does not say to what");
+        }
+    } else if out.contains(DONE) {
+        tally.borne += 1;
+    } else {
+        tally.killed += 1;
+        if fault != Fault::Kill || code.is_some() {
+            return wrong("says nothing");
+        }
+    }
+    let mut promises = before.clone();
+    out.lines().for_each(|line| promises.hear(line));
+    examine(scenario, &dir, &promises).or_else(|found| wrong(&found))
+}
+
+/// Every `step`-th pair of a call and what may befall it, of those that are `wanted`.
+fn try_every(step: usize, seed: u64, scenarios: &[Scenario], wanted: &dyn Fn(&Call, Fault) -> bool) -> Tally {
+    let mut dice = Dice::new(seed);
+    let mut wrong: Vec<String> = Vec::new();
+    let mut sum = Tally::default();
+    for scenario in scenarios.iter().copied() {
+        let base = scratch();
+        let before = scenario.prepare(&base.path().join("d"));
+        std::fs::create_dir_all(base.path().join("d")).unwrap();
+        let base = base.path().join("d");
+        let clean = scratch();
+        copy(&base, &clean.path().join("d"));
+        let dir = clean.path().join("d");
+        let watch = Watch { root: &dir, counted: &|_| true, fault: None, record: false };
+        let whole = run(&mut scenario.command(&scenario.store(&dir)), &watch);
+        assert!(whole.out.contains(DONE), "{whole:#?}");
+        let all: Vec<(usize, Fault)> = (1..)
+            .zip(&whole.calls)
+            .flat_map(|(at, call)| faults(call).into_iter().map(move |fault| (at, call, fault)))
+            .filter(|(_, call, fault)| wanted(call, *fault))
+            .map(|(at, _, fault)| (at, fault))
+            .collect();
+        let mut tally = Tally::default();
+        let mut next = dice.below(step);
+        while let Some((at, fault)) = all.get(next) {
+            wrong.extend(meet(scenario, &base, &before, (*at, *fault), &mut tally).err());
+            next += 1 + if step > 1 { dice.below(2 * step - 1) } else { 0 };
+        }
+        let Tally { runs, named, borne, killed } = tally;
+        sum = Tally {
+            runs: sum.runs + runs,
+            named: sum.named + named,
+            borne: sum.borne + borne,
+            killed: sum.killed + killed,
+        };
+        report(&format!(
+            "calls of {scenario:?}: {} calls, {} pairs of a call and a fault; {runs} tried: {named} named, {borne} borne, \
+             {killed} killed; {} wrong",
+            whole.calls.len(),
+            all.len(),
+            wrong.len(),
+        ));
+    }
+    assert!(wrong.is_empty(), "{} wrong, of which these:\n{}", wrong.len(), wrong[..wrong.len().min(40)].join("\n\n"));
+    sum
+}
+
+#[test]
+fn calls_that_fail_are_named_and_lose_nothing() {
+    let tally = try_every(24, 1, &SCENARIOS, &|_, _| true);
+    assert!(tally.named > 0 && tally.borne > 0 && tally.killed > 0, "{tally:?}");
+}
+
+#[test]
+#[ignore = "takes minutes; run by ci/faults"]
+fn all_calls_may_fail() {
+    try_every(1, parameter("PARTON_FAULTS_SEED", 1), &SCENARIOS, &|_, _| true);
+}
