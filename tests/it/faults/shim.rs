@@ -6,13 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -139,19 +138,24 @@ pub struct Watched {
 /// How long a program may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Runs a program to its end.
+/// Runs a program to its end. It must first read a line from its standard input: by then it is being watched.
+///
+/// It is not traced from its birth on, because a process that forks by hand holds for a moment what other tests have
+/// locked.
 pub fn run(command: &mut Command, watch: &Watch<'_>) -> Watched {
     let (mut out, mut err) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
-    command.stdout(out.try_clone().unwrap()).stderr(err.try_clone().unwrap());
-    // SAFETY: between fork and exec only this one call is made; it allocates nothing and takes no lock.
-    unsafe {
-        command.pre_exec(|| match libc::ptrace(libc::PTRACE_TRACEME, 0, 0_usize, 0_usize) {
-            -1 => Err(io::Error::last_os_error()),
-            _ => Ok(()),
-        });
-    }
-    let child = command.spawn().unwrap();
+    command.stdin(Stdio::piped()).stdout(out.try_clone().unwrap()).stderr(err.try_clone().unwrap());
+    let mut child = command.spawn().unwrap();
     let pid = child.id() as i32;
+    let options =
+        libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_TRACECLONE | libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_EXITKILL;
+    // SAFETY: no memory is handed over.
+    let seized = unsafe {
+        libc::ptrace(libc::PTRACE_SEIZE, pid, 0_usize, options as usize) == 0
+            && libc::ptrace(libc::PTRACE_INTERRUPT, pid, 0_usize, 0_usize) == 0
+    };
+    assert!(seized, "{}", io::Error::last_os_error());
+    child.stdin.take().unwrap().write_all(b"\n").unwrap();
     let (over, wait) = mpsc::channel::<()>();
     let timer = std::thread::spawn(move || {
         let late = wait.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout);
@@ -217,7 +221,6 @@ struct Pending {
 impl Tracer<'_> {
     /// Until the last thread is gone; the exit code.
     fn follow(&mut self) -> Option<i32> {
-        let mut begun = false;
         let mut code = None;
         loop {
             let mut status = 0;
@@ -243,16 +246,7 @@ impl Tracer<'_> {
                 self.at_call(tid);
             } else if status >> 16 == libc::PTRACE_EVENT_EXEC {
                 self.memory = None;
-            } else if tid == self.pid && !begun {
-                begun = true;
-                let options = libc::PTRACE_O_TRACESYSGOOD
-                    | libc::PTRACE_O_TRACECLONE
-                    | libc::PTRACE_O_TRACEEXEC
-                    | libc::PTRACE_O_EXITKILL;
-                // SAFETY: no memory is handed over.
-                unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, tid, 0_usize, options as usize) };
-            } else if status >> 16 == 0 && signal != libc::SIGSTOP && signal != libc::SIGTRAP {
-                // Stops are how threads begin under a tracer; no program here stops itself.
+            } else if status >> 16 == 0 && signal != libc::SIGTRAP {
                 deliver = signal;
             }
             // SAFETY: no memory is handed over. It fails only for a thread that was killed meanwhile.
