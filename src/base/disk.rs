@@ -56,14 +56,18 @@ impl Lock {
             .write(true)
             .open(path)
             .map_err(|e| io::Error::new(e.kind(), format!("open the lock file {}: {e}", path.display())))?;
-        let taken = match kind {
-            LockKind::Shared => file.try_lock_shared(),
-            LockKind::Exclusive => file.try_lock(),
-        };
-        match taken {
-            Ok(()) => Ok(Some(Self { _file: file, path: path.to_owned() })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(e)) => Err(io::Error::new(e.kind(), format!("lock {}: {e}", path.display()))),
+        loop {
+            let taken = match kind {
+                LockKind::Shared => file.try_lock_shared(),
+                LockKind::Exclusive => file.try_lock(),
+            };
+            return match taken {
+                Ok(()) => Ok(Some(Self { _file: file, path: path.to_owned() })),
+                Err(TryLockError::WouldBlock) => Ok(None),
+                // Said by file systems over a network. Nobody gave up, which is what `take` means by it.
+                Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(TryLockError::Error(e)) => Err(io::Error::new(e.kind(), format!("lock {}: {e}", path.display()))),
+            };
         }
     }
 

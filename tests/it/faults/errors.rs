@@ -162,6 +162,16 @@ fn calls_that_fail_are_named_and_lose_nothing() {
     assert!(tally.named > 0 && tally.borne > 0 && tally.killed > 0, "{tally:?}");
 }
 
+/// Once a lock that was interrupted, as file systems over a network may do, was taken for a person's wish not to wait any
+/// longer: parton then said that it gave up waiting for another one, which was not there.
+#[test]
+fn an_interrupted_lock_is_taken_again() {
+    let tally = try_every(1, 1, &[Scenario::Commit], &|call, fault| {
+        call.kind == Kind::Lock && call.path.ends_with("lock/store") && fault == Fault::Error(libc::EINTR)
+    });
+    assert!(tally.runs > 2 && tally.borne == tally.runs, "{tally:?}");
+}
+
 #[test]
 #[ignore = "takes minutes; run by ci/faults"]
 fn all_calls_may_fail() {
