@@ -1,5 +1,6 @@
 use super::{Object, Waiting};
 use crate::base::{DrvId, printable};
+use rustix::io::Errno;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -104,6 +105,20 @@ impl Error {
             Self::Io { source, .. } | Self::Unfit { source, .. } => no_space(source),
             _ => false,
         }
+    }
+
+    /// Whether it says nothing about the store: this process has no descriptor or memory left, or was interrupted.
+    pub(super) fn is_of_process(&self) -> bool {
+        let source = match self {
+            Self::Io { source, .. } => source,
+            Self::Tree { source, .. } => match source.as_ref() {
+                crate::tree::Error::Io { source, .. } => source,
+                _ => return false,
+            },
+            _ => return false,
+        };
+        let errno = Errno::from_io_error(source);
+        errno.is_some_and(|e| [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::INTR].contains(&e))
     }
 }
 

@@ -50,6 +50,10 @@ impl Store {
     ///
     /// The result is sorted by path and does not depend on the number of processors. After `cancel` it says only what
     /// was found until then.
+    ///
+    /// # Errors
+    /// This process lacks what reading takes, such as descriptors or memory: then nothing is known of what it could not
+    /// read. What the disk does not give, however, is damaged.
     pub fn verify(&self, events: Events<'_>, cancel: &Cancel) -> Result<Vec<Damage>> {
         let (trees, mut files) = (self.all("tree")?, self.all("blob")?);
         files.extend(self.all("log")?);
@@ -57,18 +61,19 @@ impl Store {
         let done = AtomicU64::new(0);
         let check = |object: Object| {
             if cancel.is_cancelled() {
-                return None;
+                return Ok(None);
             }
             let path = self.object(&object);
             let found = self.examine(&object, &path);
             progress.advance(done.fetch_add(1, Ordering::Relaxed) + 1);
             // What can't be read is as bad as what is wrong.
-            let wrong = found.unwrap_or_else(|e| Some((DamageKind::Content, in_full(&e))));
-            wrong.map(|(kind, detail)| Damage { path, kind, object: Some(object), detail })
+            let wrong = found.or_else(|e| self.unreadable(e).map(Some))?;
+            Ok(wrong.map(|(kind, detail)| Damage { path, kind, object: Some(object), detail }))
         };
         // A scan spreads over the processors by itself; one within another would pile up on the pool's stacks.
-        let mut damages: Vec<Damage> = trees.into_iter().filter_map(check).collect();
-        damages.par_extend(files.into_par_iter().filter_map(check));
+        let mut checked: Vec<Result<Option<Damage>>> = trees.into_iter().map(check).collect();
+        checked.par_extend(files.into_par_iter().map(check));
+        let mut damages: Vec<Damage> = checked.into_iter().filter_map(Result::transpose).collect::<Result<_>>()?;
         damages.extend(self.broken_records()?);
         damages.extend(self.dangling_links()?);
         damages.extend(self.strays()?);
@@ -85,19 +90,28 @@ impl Store {
         self.alone(patience, |store| {
             let mut moved = Vec::new();
             for damage in damages {
-                match damage.kind {
-                    // Look again: somebody may have repaired it between `verify` and now.
-                    DamageKind::Metadata => match Tree::scan(&damage.path) {
-                        Ok(tree) => settle(&damage.path, &tree)?,
-                        Err(_) => moved.extend(store.quarantine(&damage.path)?),
+                // Look again: somebody may have repaired it between `verify` and now, or it could not be read only then.
+                let wrong = match &damage.object {
+                    Some(object) => match store.examine(object, &damage.path) {
+                        Ok(found) => found.map(|(kind, _)| kind),
+                        Err(e) => Some(store.unreadable(e)?.0),
                     },
-                    DamageKind::Content | DamageKind::Stray => moved.extend(store.quarantine(&damage.path)?),
-                    DamageKind::Dangling => {}
+                    None => Some(damage.kind),
+                };
+                match wrong {
+                    Some(DamageKind::Metadata) => match Tree::scan(&damage.path) {
+                        Ok(tree) => settle(&damage.path, &tree)?,
+                        Err(source) => return Err(Error::Tree { doing: "read", source: Box::new(source) }),
+                    },
+                    Some(DamageKind::Content | DamageKind::Stray) => moved.extend(store.quarantine(&damage.path)?),
+                    Some(DamageKind::Dangling) | None => {}
                 }
             }
-            // In this order, because the one makes the other.
+            // In this order, because the one makes the other. A record that can't be read only now was sound just before.
             for damage in store.broken_records()? {
-                moved.extend(store.quarantine(&damage.path)?);
+                if damage.kind == DamageKind::Dangling || damages.iter().any(|known| known.path == damage.path) {
+                    moved.extend(store.quarantine(&damage.path)?);
+                }
             }
             for damage in store.dangling_links()? {
                 remove_file(&damage.path)?;
@@ -137,6 +151,14 @@ impl Store {
         }
     }
 
+    /// What it means for an object that it could not be read.
+    ///
+    /// # Errors
+    /// Nothing: the reason lies in this process.
+    fn unreadable(&self, error: Error) -> Result<(DamageKind, String)> {
+        if error.is_of_process() { Err(error) } else { Ok((DamageKind::Content, in_full(&error))) }
+    }
+
     fn broken_records(&self) -> Result<Vec<Damage>> {
         let mut broken = Vec::new();
         for drv in self.records()? {
@@ -144,7 +166,7 @@ impl Store {
             let path = self.object(&object);
             let (kind, detail) = match self.record(drv) {
                 Ok(None) => continue,
-                Err(e) => (DamageKind::Content, in_full(&e)),
+                Err(e) => self.unreadable(e)?,
                 Ok(Some(record)) => {
                     let mut missing = None;
                     for object in record.refs.objects() {

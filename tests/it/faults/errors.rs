@@ -172,6 +172,18 @@ fn an_interrupted_lock_is_taken_again() {
     assert!(tally.runs > 2 && tally.borne == tally.runs, "{tally:?}");
 }
 
+/// Once `verify` called whatever it could not read damaged, and `repair` set it aside together with the records that refer
+/// to it. A parton that ran out of descriptors at the wrong time would have taken sound results out of the store, and one
+/// failed read that would have succeeded a moment later as well.
+#[test]
+fn repair_sets_nothing_aside_that_could_only_not_be_read_now() {
+    let tally = try_every(1, 1, &[Scenario::Repair], &|call, fault| {
+        call.path.to_string_lossy().contains("/store/tree/")
+            && [Fault::Error(libc::EMFILE), Fault::Error(libc::EIO)].contains(&fault)
+    });
+    assert!(tally.runs > 20, "{tally:?}");
+}
+
 #[test]
 #[ignore = "takes minutes; run by ci/faults"]
 fn all_calls_may_fail() {
