@@ -15,6 +15,7 @@
 
 mod cycle;
 mod errors;
+mod power;
 mod shim;
 
 use std::io::Write as _;
