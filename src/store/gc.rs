@@ -1,9 +1,9 @@
 //! Removing what nothing leads to.
 
-use super::blob::beside;
 use super::disk::{names, remove_file, sync_dir};
 use super::error::{At as _, Result};
 use super::name::drv_of;
+use super::open::Hidden;
 use super::{Object, Patience, Record, Store};
 use crate::base::DrvId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -135,6 +135,7 @@ impl Store {
 
     fn sweep(&self, options: &GcOptions, live: &BTreeSet<Object>) -> Result<Swept> {
         let mut swept = Swept::default();
+        let mut hidden = Vec::new();
         for (kind, count) in [
             ("drv", &mut swept.records),
             ("seed", &mut SweptKind::default()),
@@ -151,14 +152,21 @@ impl Store {
                 }
                 count.count += 1;
                 count.bytes += measure(&path)?;
-                if !options.dry_run {
-                    self.remove(&object, &path)?;
+                match object {
+                    _ if options.dry_run => {}
+                    // Nobody else is here who could sweep it.
+                    Object::Tree(_) => hidden.extend(self.hide(&path)?.map(Hidden::unheld)),
+                    // Of a blob only what makes it one: were all of it removed at once, a power cut could leave the blob
+                    // without its digest. The rest goes with the leftovers.
+                    Object::Blob(_) | Object::Log(_) | Object::Record(_) | Object::Seed(_) => remove_file(&path)?,
                 }
             }
             if !options.dry_run {
                 sync_dir(&self.dir(kind))?;
             }
         }
+        // No name leads to them any more, not even after a power cut.
+        hidden.into_iter().try_for_each(Hidden::remove)?;
         for name in names(&self.dir("partial"))? {
             let path = self.dir("partial").join(name);
             let found = fs::symlink_metadata(&path).at("look at", &path)?;
@@ -179,19 +187,8 @@ impl Store {
         Ok(swept)
     }
 
-    fn remove(&self, object: &Object, path: &Path) -> Result<()> {
-        match object {
-            Object::Tree(_) => self.discard(path),
-            Object::Blob(_) => {
-                remove_file(path)?;
-                remove_file(&beside(path))?;
-                remove_file(&path.with_extension("place"))
-            }
-            Object::Log(_) | Object::Record(_) | Object::Seed(_) => remove_file(path),
-        }
-    }
-
-    /// Removes what means nothing while nobody else is here: free locks, and digests of blobs that never came.
+    /// Removes what means nothing while nobody else is here: free locks, and digests of blobs that never came
+    /// or are gone.
     fn remove_leftovers(&self) -> Result<()> {
         for name in names(&self.dir("lock"))?.iter().filter(|name| *name != "store") {
             remove_file(&self.dir("lock").join(name))?;

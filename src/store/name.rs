@@ -37,11 +37,7 @@ impl Store {
 
     /// Lets a package's name mean nothing any more, for any profile; its results can then be swept.
     pub fn forget(&self, package: &str) -> Result<()> {
-        let dir = self.dir("name").join(escape(package));
-        match self.discard(&dir) {
-            Ok(()) => sync_dir(&self.dir("name")),
-            failed => failed,
-        }
+        self.discard(&self.dir("name").join(escape(package)))
     }
 
     /// The derivation that a package's name means for a profile.

@@ -46,6 +46,25 @@ pub struct Held {
     _lock: Lock,
 }
 
+/// Something that is no longer where it was, and about to be removed. If it is not, whoever stages next removes it.
+#[derive(Debug)]
+pub(super) struct Hidden {
+    path: PathBuf,
+    /// Keeps others from taking it for a dead one's stage.
+    _held: Option<fs::File>,
+}
+
+impl Hidden {
+    pub(super) fn remove(self) -> Result<()> {
+        super::disk::remove_tree(&self.path)
+    }
+
+    /// Lets others sweep it, which costs no descriptor.
+    pub(super) fn unheld(self) -> Self {
+        Self { _held: None, ..self }
+    }
+}
+
 impl Store {
     /// Opens the store at `path`, which is created if nothing or an empty directory is there.
     ///
@@ -173,6 +192,15 @@ impl Store {
 
     /// Moves what is at `path` out of sight and removes it; for readers and crashes it goes in one step.
     pub(super) fn discard(&self, path: &Path) -> Result<()> {
+        let Some(hidden) = self.hide(path)? else { return Ok(()) };
+        // Else a power cut might leave the old name, and behind it what is left by then.
+        self.sync_parent(path)?;
+        hidden.remove()
+    }
+
+    /// Moves what is at `path` out of sight; `None` when nothing is there. It may be removed as soon as the directory it was
+    /// in is durable.
+    pub(super) fn hide(&self, path: &Path) -> Result<Option<Hidden>> {
         // It becomes a stage of its own, locked as one. (Making a directory to move it to may need space, of which
         // there may be none when things are removed.)
         let temp = self.dir("tmp").join(fresh_name());
@@ -183,12 +211,10 @@ impl Store {
                 make_movable(path)?;
                 rename(path, &temp)?;
             }
-            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
             moved => moved?,
         }
-        let removed = super::disk::remove_tree(&temp);
-        drop(held);
-        removed
+        Ok(Some(Hidden { path: temp, _held: held }))
     }
 
     fn sync_parent(&self, path: &Path) -> Result<()> {

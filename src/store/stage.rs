@@ -1,7 +1,7 @@
 //! Stages: private directories for work in progress.
 
 use super::Store;
-use super::disk::{names, remove_file, remove_tree};
+use super::disk::{names, remove_file, remove_tree, sync_dir};
 use super::error::{At as _, Error, Result};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -78,7 +78,13 @@ impl Store {
             let path = self.dir("tmp").join(name);
             let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
             let gone = match rustix::fs::open(&path, flags, Mode::empty()).map(File::from) {
-                Ok(directory) if directory.try_lock().is_ok() => remove_tree(&path),
+                Ok(directory) if directory.try_lock().is_ok() => {
+                    if removed == 0 {
+                        // One of them may be a tree that its remover could only just move out of sight; see `discard`.
+                        sync_dir(&self.dir("tree"))?;
+                    }
+                    remove_tree(&path)
+                }
                 Ok(_) => continue,
                 // Nothing but stages is made here.
                 Err(Errno::NOTDIR | Errno::LOOP) => remove_file(&path),

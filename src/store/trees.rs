@@ -1,6 +1,6 @@
 //! Directories: outputs of builds and unpacked seeds.
 
-use super::disk::{TREE_TIME, link_text, rename_new, set_time, sync_dir, sync_file_system};
+use super::disk::{TREE_TIME, link_text, remove_tree, rename_new, set_time, sync_dir, sync_file_system};
 use super::error::{At as _, Error, Result};
 use super::open::{file_name, make_movable};
 use super::{Object, Store};
@@ -34,7 +34,7 @@ impl Store {
             !rename_new(dir, &path)?
         };
         if known {
-            self.discard(dir)?;
+            remove_tree(dir)?;
         }
         // Also when it was known: whoever put it may not have come this far yet.
         sync_dir(&self.dir("tree"))?;
