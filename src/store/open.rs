@@ -279,6 +279,7 @@ fn create(path: &Path) -> Result<()> {
             other => other,
         }
     };
+    let there = path.ancestors().position(Path::exists).unwrap_or(0);
     fs::create_dir_all(path).at("make the directory", path).map_err(unfit("making a directory"))?;
     let found = names(path)?;
     if let Some(other) = found.iter().find(|name| !is_ours(name)) {
@@ -295,7 +296,15 @@ fn create(path: &Path) -> Result<()> {
     rename_new(&link, &store.temp()?).map_err(unfit("renaming without replacing"))?;
     super::disk::set_time(&file, super::disk::TREE_TIME).map_err(unfit("setting a time"))?;
     sync_dir(path)?;
+    // The way to the store is as durable as what will be in it, before anybody can see that it is a store. Directories
+    // that were there may have been made by a parton that was killed here; those of others are not ours to worry about.
+    for (made, dir) in path.ancestors().skip(1).enumerate() {
+        let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+        match sync_dir(dir) {
+            Err(e) if made < there => return Err(e),
+            _ => {}
+        }
+    }
     rename(&file, &path.join("format"))?;
-    sync_dir(path)?;
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), sync_dir)
+    sync_dir(path)
 }
