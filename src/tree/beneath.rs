@@ -60,7 +60,12 @@ impl Beneath {
                     self.opened_up.extend(open_up(&dir, &here).map_err(|e| self.failed("make writable", &here(), e))?);
                     dir
                 }
-                Err(Errno::NOENT) => make(at, part).map_err(|e| self.failed("make the directory", &here(), e))?,
+                Err(Errno::NOENT) => match make(at, part) {
+                    // Another archive that is unpacked here at the same time came first.
+                    Err(Errno::EXIST) => open_dir(at, part),
+                    made => made,
+                }
+                .map_err(|e| self.failed("make the directory", &here(), e))?,
                 Err(Errno::NOTDIR | Errno::LOOP) => return Err(in_the_way(at, part, member, &here())),
                 Err(e) => return Err(self.failed("open the directory", &here(), e)),
             };

@@ -907,3 +907,28 @@ fn a_tree_put_together_by_hand_is_one_that_can_be() {
     assert_eq!(twice.to_string(), "d: the tree already has this name");
     assert!(tree.insert(path("d/l/x"), Entry::Dir { mode: 0o755 }).is_err());
 }
+
+/// The packages of a seed are unpacked at once into one root. Once, when two of them came to a directory that neither had
+/// found, the second to make it failed: "usr: the destination already has this name".
+#[test]
+fn archives_unpacked_at_once_share_their_directories() {
+    let place = Place::new();
+    let start = std::sync::Barrier::new(4);
+    let unpack_some = |who: usize| -> Vec<Result<Unpacked, Error>> {
+        let one = |round: usize| {
+            let deep: String = (0..8).map(|level| format!("{round}-{level}/")).collect();
+            let archive = Archive::new().file(format!("{deep}{who}"), b"x").end();
+            start.wait();
+            place.unpack(&archive, &Unpack::source(0))
+        };
+        (0..60).map(one).collect()
+    };
+    std::thread::scope(|scope| {
+        let unpack_some = &unpack_some;
+        let threads: Vec<_> = (0..4).map(|who| scope.spawn(move || unpack_some(who))).collect();
+        for result in threads.into_iter().flat_map(|thread| thread.join().unwrap()) {
+            result.unwrap();
+        }
+    });
+    assert_eq!(Tree::scan(&place.dest()).unwrap().facts().files, 240);
+}
