@@ -8,21 +8,47 @@ use std::path::{Path, PathBuf};
 /// Replaces the file at `path` by `bytes`, durably: after a return the new content survives a power cut, before it the
 /// old content is there in full.
 ///
+/// Whoever is killed in here leaves one file, `.new-` and the name, which the next one who writes the same file takes over.
+///
 /// # Errors
 /// Any error of the file system; the old content is then untouched.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut temp = tempfile::Builder::new()
-        .prefix(".new-")
-        .tempfile_in(dir)
-        .map_err(|e| io::Error::new(e.kind(), format!("create a temporary file in {}: {e}", dir.display())))?;
-    temp.write_all(bytes)
-        .and_then(|()| temp.as_file().sync_all())
-        .map_err(|e| io::Error::new(e.kind(), format!("write {}: {e}", path.display())))?;
-    temp.persist(path).map_err(|e| {
-        io::Error::new(e.error.kind(), format!("move the new content to {}: {}", path.display(), e.error))
-    })?;
+    let named = |doing: &str, path: &Path| {
+        let text = format!("{doing} {}", path.display());
+        move |e: io::Error| io::Error::new(e.kind(), format!("{text}: {e}"))
+    };
+    let mut name = std::ffi::OsString::from(".new-");
+    name.push(path.file_name().unwrap_or_default());
+    let temp = dir.join(name);
+    let mut file = own(&temp).map_err(named("create the temporary file", &temp))?;
+    let written = file
+        .set_len(0)
+        .and_then(|()| file.write_all(bytes))
+        .and_then(|()| file.sync_all())
+        .map_err(named("write", path))
+        .and_then(|()| std::fs::rename(&temp, path).map_err(named("move the new content to", path)));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&temp);
+    }
+    written?;
     sync_dir(dir)
+}
+
+/// The file at `path`, new or left by the dead, that only this process writes to as long as it is open.
+fn own(path: &Path) -> io::Result<std::fs::File> {
+    use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+    loop {
+        let mut options = std::fs::OpenOptions::new();
+        options.create(true).truncate(false).write(true).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
+        let file = options.open(path)?;
+        file.lock()?;
+        // Whoever had the lock before may have moved it away meanwhile.
+        let held = file.metadata()?;
+        if std::fs::symlink_metadata(path).is_ok_and(|at| (at.dev(), at.ino()) == (held.dev(), held.ino())) {
+            return Ok(file);
+        }
+    }
 }
 
 /// Makes renames and new names in a directory survive a power cut.
@@ -107,6 +133,22 @@ mod tests {
         write_atomic(&path, b"long old content").unwrap();
         write_atomic(&path, b"new").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_the_dead_left_is_taken_over() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(".new-f"), b"half of something much longer").unwrap();
+        let path = dir.path().join("f");
+        std::thread::scope(|scope| {
+            for n in 0..4 {
+                let path = &path;
+                scope.spawn(move || (0..50).for_each(|_| write_atomic(path, &[n; 1000]).unwrap()));
+            }
+        });
+        let found = std::fs::read(&path).unwrap();
+        assert!(found.len() == 1000 && found.iter().all(|byte| *byte == found[0]));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 

@@ -2,7 +2,7 @@
 
 use super::error::Halt;
 use super::place::Place;
-use crate::base::{Blake3, Cancel, Hasher, Lock, LockKind, Sha256, sync_dir, write_atomic};
+use crate::base::{Blake3, Cancel, Hasher, Lock, LockKind, Sha256, sync_dir};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -99,7 +99,11 @@ impl Part {
         self.mixed = self.len() > 0;
         if self.from.as_ref() != Some(&from) {
             let bytes = serde_json::to_vec(&from).unwrap_or_default();
-            write_atomic(&self.from_path, &bytes).map_err(Halt::disk("write", &self.from_path))?;
+            // Under the lock, so that the name needs to be nobody else's: whoever is killed here leaves at most one file,
+            // and `forget` knows it. Nothing hangs on it: what can't be read is as good as not there.
+            let new = self.new_path();
+            let written = std::fs::write(&new, bytes).and_then(|()| std::fs::rename(&new, &self.from_path));
+            written.map_err(Halt::disk("write", &self.from_path))?;
             self.from = Some(from);
         }
         Ok(())
@@ -167,7 +171,13 @@ impl Part {
 
     /// Removes the traces of a download that is over or has no bytes worth keeping.
     pub fn forget(self) {
-        let _ = std::fs::remove_file(&self.from_path);
-        let _ = std::fs::remove_file(&self.path);
+        for path in [&self.new_path(), &self.from_path, &self.path] {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
+    /// Where the next `.from` is written before it becomes that.
+    fn new_path(&self) -> PathBuf {
+        self.from_path.with_extension("from-new")
     }
 }
