@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 impl Env {
     /// A package with these files as its source and this text behind its `[package]` and `[[source]]` tables.
-    fn package(&self, name: &str, files: &[(&str, &str)], rest: &str) {
+    pub fn package(&self, name: &str, files: &[(&str, &str)], rest: &str) {
         let mut tar = tar::Builder::new(Vec::new());
         for (path, text) in files {
             let mut header = tar::Header::new_ustar();

@@ -15,8 +15,11 @@
 
 mod cycle;
 mod errors;
+mod kill;
 mod power;
 mod shim;
+mod soak;
+mod world;
 
 use std::io::Write as _;
 

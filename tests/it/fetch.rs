@@ -4,7 +4,7 @@ mod archive;
 mod git;
 mod http;
 mod openpgp;
-mod server;
+pub mod server;
 mod signature;
 
 use parton::base::{Cancel, Event, Sha256};
