@@ -1,10 +1,17 @@
 //! What an ELF file says about itself: what it is, what it wants to be loaded with, what it still carries.
 //!
-//! The files come from builds and foreign packages, so every offset in them is a claim: all reads are checked, and the
-//! work is bounded by the length of the bytes.
+//! The files come from builds and foreign packages, so every offset in them is a claim: all reads are checked, the work is
+//! bounded by the length of the bytes (many headers may lead to the same ones), and what is told by [`TEXT`] and
+//! [`LIBRARIES`]: five megabytes at most.
 
 use super::Error;
 use crate::base::printable;
+use std::cell::Cell;
+
+/// The longest text, in bytes; no path is longer.
+const TEXT: usize = 4096;
+/// The most libraries that a file may need.
+const LIBRARIES: usize = 1024;
 
 /// What kind of ELF file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -68,7 +75,8 @@ pub fn facts(bytes: &[u8]) -> Result<Option<ElfFacts>, Error> {
         Some(2) => false,
         _ => return Err(malformed("its byte order is unknown")),
     };
-    let file = File { bytes, wide: class == 64, little_endian };
+    let notes = Cell::new(2 * bytes.len());
+    let file = File { bytes, wide: class == 64, little_endian, notes: &notes };
     let kind = match file.half(16)? {
         1 => Kind::Relocatable,
         2 => Kind::Executable,
@@ -99,6 +107,8 @@ struct File<'a> {
     bytes: &'a [u8],
     wide: bool,
     little_endian: bool,
+    /// How many bytes of notes may still be searched. Every note of a real file is told by a section and a segment.
+    notes: &'a Cell<usize>,
 }
 
 struct Segment {
@@ -157,8 +167,11 @@ impl<'a> File<'a> {
     fn text(&self, table: &[u8], at: u64) -> Result<String, Error> {
         let text = usize::try_from(at).ok().and_then(|at| table.get(at..));
         let text = text.ok_or_else(|| malformed("a text lies behind the end of its table"))?;
-        let end = text.iter().position(|byte| *byte == 0);
-        Ok(printable(&text[..end.ok_or_else(|| malformed("a text has no end"))?]))
+        match text.iter().take(TEXT + 1).position(|byte| *byte == 0) {
+            Some(end) => Ok(printable(&text[..end])),
+            None if text.len() > TEXT => Err(malformed(&format!("a text is longer than {TEXT} bytes"))),
+            None => Err(malformed("a text has no end")),
+        }
     }
 
     fn read_sections(&self, facts: &mut ElfFacts) -> Result<(), Error> {
@@ -212,6 +225,7 @@ impl<'a> File<'a> {
 
     fn read_segments(&self, facts: &mut ElfFacts) -> Result<(), Error> {
         let segments = self.segments()?;
+        let mut dynamic = false;
         for segment in &segments {
             match segment.kind {
                 // Files that hold only debugging information keep the headers of what was taken out.
@@ -222,6 +236,9 @@ impl<'a> File<'a> {
                 }
                 NOTE if facts.build_id.is_none() => {
                     facts.build_id = self.build_id(self.part(segment.offset, segment.size)?, segment.align);
+                }
+                DYNAMIC if std::mem::replace(&mut dynamic, true) => {
+                    return Err(malformed("it has two dynamic sections"));
                 }
                 DYNAMIC => self.read_dynamic(self.part(segment.offset, segment.size)?, &segments, facts)?,
                 _ => {}
@@ -259,7 +276,7 @@ impl<'a> File<'a> {
     }
 
     fn read_dynamic(&self, table: &[u8], segments: &[Segment], facts: &mut ElfFacts) -> Result<(), Error> {
-        let table = File { bytes: table, wide: self.wide, little_endian: self.little_endian };
+        let table = File { bytes: table, ..*self };
         let step = if self.wide { 16 } else { 8 };
         let mut rows = Vec::new();
         for at in 0..table.bytes.len() as u64 / step {
@@ -284,6 +301,9 @@ impl<'a> File<'a> {
         let strings = self.part(add(load.offset, address - load.address)?, length)?;
         for (tag, value) in rows {
             match tag {
+                NEEDED if facts.needed.len() == LIBRARIES => {
+                    return Err(malformed(&format!("it needs more than {LIBRARIES} libraries")));
+                }
                 NEEDED => facts.needed.push(self.text(strings, value)?),
                 SONAME => facts.soname = Some(self.text(strings, value)?),
                 RPATH => facts.rpath = Some(self.text(strings, value)?),
@@ -296,7 +316,8 @@ impl<'a> File<'a> {
 
     /// The build id among notes. Notes are free-form: what can not be read is not a build id.
     fn build_id(&self, notes: &[u8], align: u64) -> Option<String> {
-        let notes = File { bytes: notes, wide: self.wide, little_endian: self.little_endian };
+        self.notes.set(self.notes.get().checked_sub(notes.len())?);
+        let notes = File { bytes: notes, ..*self };
         let align = if align == 8 { 8 } else { 4 };
         let mut at = 0_u64;
         loop {
@@ -374,6 +395,59 @@ mod tests {
         assert_eq!(facts.runpath.as_deref(), Some("/opt/lib"));
         assert_eq!(facts.build_id.as_deref(), Some("deadbeef"));
         assert!(!facts.has_debug && !facts.has_symbols);
+    }
+
+    /// A wide file with these segments (kind, offset, size), all loaded where they lie, and this content behind them.
+    fn with_segments(segments: &[(u32, u64, u64)], content: &[u8]) -> Vec<u8> {
+        let mut file = vec![0; 64 + segments.len() * 56];
+        file[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+        file[32] = 64;
+        file[54] = 56;
+        file[56..58].copy_from_slice(&u16::try_from(segments.len()).unwrap().to_le_bytes());
+        let behind = file.len() as u64;
+        for (at, (kind, offset, size)) in segments.iter().enumerate() {
+            let header = &mut file[64 + at * 56..][..56];
+            header[..4].copy_from_slice(&kind.to_le_bytes());
+            for (at, value) in [(8, behind + offset), (16, *offset), (32, *size), (48, 4)] {
+                header[at..at + 8].copy_from_slice(&value.to_le_bytes());
+            }
+        }
+        file.extend_from_slice(content);
+        file
+    }
+
+    fn rows(rows: impl IntoIterator<Item = (u64, u64)>) -> Vec<u8> {
+        rows.into_iter().flat_map(|(tag, value)| [tag.to_le_bytes(), value.to_le_bytes()].concat()).collect()
+    }
+
+    /// Each row of a dynamic section named a text, and a text was as long as its table: a file of one megabyte with 30,000
+    /// rows that all name half a megabyte made 15 GB of names. Found by reading, when the bounds were written down for the
+    /// fuzzer.
+    #[test]
+    fn texts_are_bounded() {
+        let table = |length: usize| [vec![b'x'; length], vec![0]].concat();
+        let needing = |libraries: usize, length: usize| {
+            let all = std::iter::repeat_n((NEEDED, 0), libraries);
+            let texts = table(length);
+            let dynamic = rows(all.chain([(STRTAB, 0), (STRSZ, texts.len() as u64), (0, 0)]));
+            let segments = [(1, 0, texts.len() as u64), (2, texts.len() as u64, dynamic.len() as u64)];
+            facts(&with_segments(&segments, &[texts, dynamic].concat()))
+        };
+        assert_eq!(needing(2, 4096).unwrap().unwrap().needed[1].len(), 4096);
+        assert_eq!(needing(1, 4097).unwrap_err().to_string(), "malformed ELF file: a text is longer than 4096 bytes");
+        assert_eq!(needing(1024, 1).unwrap().unwrap().needed.len(), 1024);
+        assert_eq!(needing(1025, 1).unwrap_err().to_string(), "malformed ELF file: it needs more than 1024 libraries");
+        let twice = with_segments(&[(1, 0, 1), (2, 0, 32), (2, 0, 32)], &rows([(0, 0), (0, 0)]));
+        assert_eq!(facts(&twice).unwrap_err().to_string(), "malformed ELF file: it has two dynamic sections");
+    }
+
+    /// Every segment of notes was searched for a build id, wherever it lay: 60,000 of them over the same few megabytes of
+    /// notes took hours. Now all of them together are searched no further than twice the file's length.
+    #[test]
+    fn notes_are_searched_once() {
+        let notes = [0_u8; 1 << 20];
+        let file = with_segments(&vec![(4, 0, 1 << 20); 60_000], &notes);
+        assert_eq!(facts(&file).unwrap().unwrap().build_id, None);
     }
 
     #[test]
