@@ -46,8 +46,9 @@ pub(super) struct Bunzip<R> {
 }
 
 impl<R: BufRead> Bunzip<R> {
-    pub(super) fn new(input: R) -> Self {
-        Self {
+    /// An error if the machine gives no thread to decode on.
+    pub(super) fn new(input: R) -> io::Result<Self> {
+        Ok(Self {
             input,
             ended: false,
             ahead: Vec::new(),
@@ -61,8 +62,8 @@ impl<R: BufRead> Bunzip<R> {
             failed: None,
             plain: Vec::new(),
             at: 0,
-            workers: Workers::new(),
-        }
+            workers: Workers::new()?,
+        })
     }
 
     /// Cuts the next block out and gives it to the workers; `false` at the end of the data.
@@ -234,13 +235,13 @@ struct Workers {
 }
 
 impl Workers {
-    fn new() -> Self {
+    fn new() -> io::Result<Self> {
         let (jobs, queue) = channel::<Job>();
         let queue = Arc::new(Mutex::new(queue));
         let count = std::thread::available_parallelism().map_or(1, |count| count.get().min(MAX_WORKERS));
         let work = || {
             let queue = Arc::clone(&queue);
-            std::thread::spawn(move || {
+            std::thread::Builder::new().spawn(move || {
                 loop {
                     // Taken in a statement of its own, so that the lock is not held while decoding.
                     let job = queue.lock().map(|queue| queue.recv());
@@ -250,7 +251,10 @@ impl Workers {
                 }
             })
         };
-        Self { jobs: Some(jobs), threads: (0..count).map(|_| work()).collect() }
+        // One is enough; what more there are only saves time.
+        let mut threads = vec![work()?];
+        threads.extend((1..count).map_while(|_| work().ok()));
+        Ok(Self { jobs: Some(jobs), threads })
     }
 
     fn decode(&self, block: Vec<u8>) -> Result<Receiver<Decoded>, Error> {
@@ -344,7 +348,7 @@ mod tests {
 
     fn decompress(bytes: &[u8], step: usize) -> io::Result<Vec<u8>> {
         let mut plain = Vec::new();
-        Bunzip::new(io::BufReader::with_capacity(step, bytes)).read_to_end(&mut plain)?;
+        Bunzip::new(io::BufReader::with_capacity(step, bytes))?.read_to_end(&mut plain)?;
         Ok(plain)
     }
 

@@ -33,14 +33,14 @@ pub(super) struct Piped {
     ended: bool,
 }
 
-/// Starts a thread that fills a pipe.
+/// Starts a thread that fills a pipe; an error if the machine gives none.
 pub(super) fn pipe<'scope>(
     scope: &'scope Scope<'scope, '_>,
     work: impl FnOnce(&Sink) -> Result<(), Error> + Send + 'scope,
-) -> Piped {
+) -> Result<Piped, Error> {
     let (chunks, received) = sync_channel(CHUNKS);
     let (spare, returned) = channel();
-    scope.spawn(move || {
+    let started = std::thread::Builder::new().spawn_scoped(scope, move || {
         let sink = Sink { chunks, spare: returned };
         // A decoder that panics on hostile bytes must be an error of this archive, not the end of the process.
         let result = catch_unwind(AssertUnwindSafe(|| work(&sink))).unwrap_or_else(|_| {
@@ -52,7 +52,8 @@ pub(super) fn pipe<'scope>(
             Err(error) => Message::Failed(error),
         });
     });
-    Piped { chunks: received, spare, chunk: Vec::new(), at: 0, ended: false }
+    started.map_err(Error::Read)?;
+    Ok(Piped { chunks: received, spare, chunk: Vec::new(), at: 0, ended: false })
 }
 
 impl Read for Piped {

@@ -136,10 +136,10 @@ pub fn unpack(
     let watch = Watch { progress, cancel: &options.cancel };
     let limits = &options.limits;
     std::thread::scope(|scope| {
-        let plain = pipe(scope, move |sink| decode(archive, limits, watch, sink));
+        let plain = pipe(scope, move |sink| decode(archive, limits, watch, sink))?;
         let plain = match &options.nested {
             None => plain,
-            Some(inner) => pipe(scope, move |sink| decode_nested(plain, inner, options, sink)),
+            Some(inner) => pipe(scope, move |sink| decode_nested(plain, inner, options, sink))?,
         };
         lay_out(plain, dest, options)
     })
@@ -155,7 +155,7 @@ pub fn unpack_deb(
 ) -> Result<Unpacked, Error> {
     let watch = Watch { progress, cancel: &options.cancel };
     std::thread::scope(|scope| {
-        let plain = pipe(scope, move |sink| deb_content(package, |data| decode(data, &options.limits, watch, sink)));
+        let plain = pipe(scope, move |sink| deb_content(package, |data| decode(data, &options.limits, watch, sink)))?;
         lay_out(plain, dest, options)
     })
 }
