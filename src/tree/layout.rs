@@ -39,6 +39,7 @@ pub(super) fn lay_out(input: impl BufRead, dest: &Path, options: &Unpack) -> Res
         options,
         dest: Beneath::new(dest)?,
         made: BTreeMap::new(),
+        names: 0,
         checked: None,
         stripped: None,
         root_time: None,
@@ -59,6 +60,8 @@ struct Layout<'a> {
     options: &'a Unpack,
     dest: Beneath,
     made: BTreeMap<RelPath, Made>,
+    /// Bytes of the names and targets in `made`.
+    names: u64,
     /// The parent that was checked last: members come directory by directory.
     checked: Option<RelPath>,
     /// The components that were stripped from the members so far.
@@ -117,8 +120,21 @@ impl Layout<'_> {
                 Made::File
             }
         };
+        self.note(path, made, &member.name)
+    }
+
+    /// Remembers what is at a path: in memory, so within limits. One member can imply many directories.
+    fn note(&mut self, path: RelPath, made: Made, name: &[u8]) -> Result<(), Error> {
+        let target = if let Made::Link(target) = &made { target.len() } else { 0 };
+        self.names += (path.as_bytes().len() + target) as u64;
         self.made.insert(path, made);
-        Ok(())
+        let limits = &self.options.limits;
+        let limit = |what, limit: u64, actual: u64| match actual > limit {
+            true => Err(Error::Limit { member: printable(name), what, limit, actual }),
+            false => Ok(()),
+        };
+        limit("the number of files and directories", limits.entries, self.made.len() as u64)?;
+        limit("the length of all names together", limits.names, self.names)
     }
 
     /// Where a name goes; `None` for the top directory itself and those above it.
@@ -175,7 +191,7 @@ impl Layout<'_> {
             above = dir.parent();
         }
         for dir in implied {
-            self.made.insert(dir, Made::Dir(None));
+            self.note(dir, Made::Dir(None), name)?;
             self.unpacked.dirs += 1;
         }
         self.checked = parent;

@@ -10,14 +10,20 @@ use std::io::{self, BufRead, Read};
 use std::path::Path;
 
 /// How much of an archive is believed.
+///
+/// They also bound the memory that unpacking takes: three times [`Limits::names`]; 64 MiB of contents that wait for their
+/// turn ([`Order::Reverse`]); 4 MiB between the threads of each layer of compression; one extended header of 1 MiB; and
+/// what the decoders hold: at most 512 MiB for xz, 256 MiB for zstd, 64 MiB for each of ten blocks of bzip2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes that come out of the decompressor.
     pub total: u64,
     /// Bytes of one file.
     pub file: u64,
-    /// Members, extended headers counted.
+    /// Members, extended headers counted; and what is made of them, with the directories that are only implied.
     pub entries: u64,
+    /// Bytes of the names and link targets of everything that is made.
+    pub names: u64,
     /// Components of one name.
     pub depth: u32,
     /// Bytes of one name.
@@ -29,7 +35,7 @@ pub struct Limits {
 impl Default for Limits {
     /// Far above every release of our set (Linux: 1.6 GB, 92,000 members, ratio 11), far below harm.
     fn default() -> Self {
-        Self { total: 16 << 30, file: 4 << 30, entries: 1_000_000, depth: 64, name: 2048, ratio: 200 }
+        Self { total: 16 << 30, file: 4 << 30, entries: 1_000_000, names: 256 << 20, depth: 64, name: 2048, ratio: 200 }
     }
 }
 

@@ -439,9 +439,24 @@ fn limits_hold() {
         refused(|limits| limits.file = 3999),
         "a/b/c/d: the size of a file is 4000, more than the limit of 3999"
     );
-    assert_eq!(refused(|limits| limits.entries = 1), "a/b/c/d: the number of members is 2, more than the limit of 1");
+    let extended = Archive::new().extended(b'g', &[("comment", b"x")]).file("a", b"").end();
+    assert_eq!(
+        refusal(&extended, &options(|limits| limits.entries = 1)),
+        ": the number of members is 2, more than the limit of 1"
+    );
     assert_eq!(refused(|limits| limits.depth = 3), "a/b/c/d: the depth of a name is 4, more than the limit of 3");
     assert_eq!(refused(|limits| limits.name = 6), "a/b/c/d: the length of a name is 7, more than the limit of 6");
+    // What is only implied takes as much memory and as many inodes as what is there: a million names of 64 components each,
+    // all of them different, were 64 million directories.
+    assert_eq!(
+        refused(|limits| limits.entries = 4),
+        "b: the number of files and directories is 5, more than the limit of 4"
+    );
+    // a, a/b, a/b/c, a/b/c/d, b
+    assert_eq!(
+        refused(|limits| limits.names = 16),
+        "b: the length of all names together is 17, more than the limit of 16"
+    );
     let deep = Archive::new().pax(&[("path", "d/".repeat(500).as_bytes())]).dir("d").end();
     assert!(refusal(&deep, &Unpack::source(0)).ends_with(": the depth of a name is 500, more than the limit of 64"));
     let long = Archive::new().pax(&[("path", "d".repeat(300).as_bytes())]).file("d", b"").end();
