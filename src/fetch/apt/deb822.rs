@@ -4,6 +4,8 @@ use std::io::{self, BufRead, Read as _};
 
 /// Longest line accepted; the longest real one (a list of build dependencies) has about 20,000 bytes.
 const LINE: u64 = 4 << 20;
+/// Most bytes of the fields of a stanza that are kept; the list of files of the largest suite has about 200,000.
+const STANZA: usize = 16 << 20;
 
 /// One stanza: field names as written, values with their continuation lines joined by newlines.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -15,6 +17,11 @@ impl Stanza {
     /// A field's value, trimmed; names are compared without case.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+
+    /// Bytes of all its names and values.
+    pub fn len(&self) -> usize {
+        self.fields.iter().map(|(name, value)| name.len() + value.len()).sum()
     }
 
     /// A field of words.
@@ -41,6 +48,7 @@ impl<R: BufRead> Stanzas<R> {
         let mut stanza = Stanza::default();
         let mut seen = false;
         let mut keeping = false;
+        let mut kept = 0;
         loop {
             self.line.clear();
             let n = (&mut self.reader).take(LINE).read_until(b'\n', &mut self.line)?;
@@ -56,6 +64,11 @@ impl<R: BufRead> Stanzas<R> {
                     return Ok(None);
                 }
                 continue;
+            }
+            // What is not UTF-8 takes three bytes for one.
+            kept += if keeping || line[0] > b' ' { 3 * line.len() } else { 0 };
+            if kept > 3 * STANZA {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "a stanza of an index is too long"));
             }
             match line[0] {
                 b'#' => {}
@@ -112,6 +125,30 @@ mod tests {
         let mut stanzas = Stanzas::new("A: 1\n more\nB: 2\n".as_bytes(), &["B"]);
         let stanza = stanzas.next().unwrap().unwrap();
         assert_eq!((stanza.get("A"), stanza.get("B")), (None, Some("2")));
+    }
+
+    /// Lines were bounded and stanzas were not: an index of one endless stanza took all memory there is.
+    #[test]
+    fn a_stanza_has_an_end() {
+        let endless = io::BufReader::new(Endless(b"A: x\n more and more and more\n"));
+        let error = Stanzas::new(endless, &["A"]).next().unwrap_err();
+        assert_eq!(error.to_string(), "a stanza of an index is too long");
+        let endless = io::BufReader::new(Endless(b" of a field that nobody asks for\n"));
+        let mut long = Stanzas::new(b"B:\n".chain(endless.take(STANZA as u64 * 2)), &["A"]);
+        assert_eq!(long.next().unwrap(), Some(Stanza::default()));
+    }
+
+    /// Bytes over and over.
+    struct Endless(&'static [u8]);
+
+    impl io::Read for Endless {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let whole = buffer.len() / self.0.len() * self.0.len();
+            for (to, from) in buffer[..whole].iter_mut().zip(self.0.iter().cycle()) {
+                *to = *from;
+            }
+            Ok(whole)
+        }
     }
 
     #[test]

@@ -28,10 +28,12 @@ const ENTRY: u64 = 48;
 const CHECKSUM: u64 = 32;
 /// Files an index may list: twenty times what the largest lists.
 const ENTRIES_LIMIT: usize = 4 << 20;
+/// Bytes of their names: as many times what the largest has.
+const TEXTS_LIMIT: u32 = 256 << 20;
 
 /// An open lookup.
 #[derive(Debug)]
-pub(super) struct Lookup {
+pub struct Lookup {
     file: File,
     entries: u64,
     texts: u64,
@@ -54,13 +56,13 @@ struct Entry {
     name: u32,
 }
 
-/// Writes the lookup of a source index.
-pub(super) fn build(sources: impl BufRead, made_from: Sha256, to: &Path) -> io::Result<()> {
+/// Writes the lookup of a source index; see [`Lookup::build`].
+fn build(sources: impl BufRead, made_from: Sha256, to: &Path) -> io::Result<()> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut texts: Vec<u8> = Vec::new();
     let mut put = |text: &str| -> io::Result<u32> {
         let invalid = || io::Error::new(io::ErrorKind::InvalidData, "the index is too large");
-        let offset = u32::try_from(texts.len()).map_err(|_| invalid())?;
+        let offset = u32::try_from(texts.len()).ok().filter(|at| *at <= TEXTS_LIMIT).ok_or_else(invalid)?;
         let length = u16::try_from(text.len()).map_err(|_| invalid())?;
         texts.extend_from_slice(&length.to_le_bytes());
         texts.extend_from_slice(text.as_bytes());
@@ -113,6 +115,14 @@ fn is_plain(path: &str) -> bool {
 }
 
 impl Lookup {
+    /// Writes the lookup of a source index, which has this digest, to a file.
+    ///
+    /// # Errors
+    /// Those of the reader and of the disk; an index that is malformed or larger than any real one.
+    pub fn build(sources: impl BufRead, made_from: Sha256, to: &Path) -> io::Result<()> {
+        build(sources, made_from, to)
+    }
+
     /// Opens a lookup made from this very index; `None` if there is none or it does not hold together.
     pub fn open(path: &Path, made_from: Sha256) -> Option<Self> {
         let mut file = File::open(path).ok()?;

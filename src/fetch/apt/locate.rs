@@ -1,7 +1,7 @@
 //! Keeps verified indexes: fetched when first needed, checked whenever read, cached between runs.
 
 use super::conf::Archive;
-use super::index::{Located, Lookup, build};
+use super::index::{Located, Lookup};
 use super::release::{Release, keyring};
 use crate::base::{Cancel, Event, Events, Lock, LockKind, Progress, Sha256, Task, write_atomic};
 use crate::fetch::config::Config;
@@ -134,7 +134,7 @@ impl Suite<'_> {
             let fetched = self.index_file(&release, &dir, &name, sha256, size)?;
             let opened = std::fs::File::open(&fetched).map_err(Halt::disk("open the index", &fetched))?;
             let made =
-                uncompressed(opened).and_then(|plain| build(BufReader::with_capacity(256 << 10, plain), sha256, &path));
+                uncompressed(opened).and_then(|plain| Lookup::build(BufReader::with_capacity(256 << 10, plain), sha256, &path));
             let _ = std::fs::remove_file(&fetched);
             made.map_err(|e| Failure::Index(format!("{name}: {e}")))?;
             let lookup = Lookup::open(&path, sha256).ok_or_else(|| Failure::Index(format!("{name} has no lookup")))?;

@@ -18,9 +18,11 @@ mod release;
 mod version;
 
 pub use conf::{Archive, Keys, discover};
+pub use index::{Located, Lookup};
 pub use locate::Indexes;
 pub use packages::{BinaryPackage, Packages, Resolved, Unlisted};
 pub use release::Release;
+pub use version::compare as compare_versions;
 
 use super::error::Failure;
 

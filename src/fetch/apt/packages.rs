@@ -13,6 +13,9 @@ use crate::fetch::{Error as FetchError, Fetcher, Pin};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufReader;
 
+/// Bytes of the fields of all packages that are kept; five times what the largest suite has.
+const LARGEST: usize = 128 << 20;
+
 /// The packages of a suite for one architecture; only what stands in the signed index.
 #[derive(Debug)]
 pub struct Packages {
@@ -118,12 +121,22 @@ impl Packages {
         self.packages.is_empty()
     }
 
-    fn read(release: Release, reader: impl std::io::BufRead) -> std::io::Result<Self> {
+    /// Reads an index of binary packages, of which the newest version of each counts. Stanzas that lack a field or name an
+    /// unsafe path are passed over.
+    ///
+    /// # Errors
+    /// Those of the reader; a line that is none of the format's, or longer than any real one.
+    pub fn read(release: Release, reader: impl std::io::BufRead) -> std::io::Result<Self> {
         const FIELDS: &[&str] =
             &["Package", "Version", "Filename", "Size", "SHA256", "Depends", "Pre-Depends", "Provides"];
         let mut packages: BTreeMap<String, BinaryPackage> = BTreeMap::new();
         let mut stanzas = Stanzas::new(reader, FIELDS);
+        let mut read = 0;
         while let Some(stanza) = stanzas.next()? {
+            read += stanza.len();
+            if read > LARGEST {
+                return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "the index is too large"));
+            }
             let Some(package) = package(&stanza) else { continue };
             match packages.get(&package.name) {
                 Some(known) if compare(&known.version, &package.version).is_ge() => {}

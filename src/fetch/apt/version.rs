@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 /// Compares two versions as dpkg does.
-pub(super) fn compare(a: &str, b: &str) -> Ordering {
+pub fn compare(a: &str, b: &str) -> Ordering {
     let ((epoch_a, rest_a), (epoch_b, rest_b)) = (epoch(a), epoch(b));
     let ((up_a, rev_a), (up_b, rev_b)) = (revision(rest_a), revision(rest_b));
     epoch_a.cmp(&epoch_b).then_with(|| part(up_a, up_b)).then_with(|| part(rev_a, rev_b))
