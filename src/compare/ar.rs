@@ -27,7 +27,13 @@ struct Member<'a> {
 }
 
 /// Where two archives differ; empty when they are not sound, or differ only between members.
-pub(super) fn places(a: View<'_>, b: View<'_>, limits: &Limits, depth: usize) -> io::Result<Vec<Place>> {
+pub(super) fn places(
+    a: View<'_>,
+    b: View<'_>,
+    limits: &Limits,
+    depth: usize,
+    budget: &mut u64,
+) -> io::Result<Vec<Place>> {
     let (Some(left), Some(right)) = (members(a)?, members(b)?) else { return Ok(Vec::new()) };
     let index = |members: &[Member<'_>]| -> BTreeMap<(String, u64), usize> {
         members.iter().enumerate().map(|(at, member)| (member.key.clone(), at)).collect()
@@ -61,7 +67,7 @@ pub(super) fn places(a: View<'_>, b: View<'_>, limits: &Limits, depth: usize) ->
         }
         let runs = member.data.differ(&other.data, limits.places)?;
         if let Some(offset) = runs.first() {
-            let (found, _) = content::places(member.data, other.data, &runs, limits, depth + 1)?;
+            let (found, _) = content::places(member.data, other.data, &runs, limits, depth + 1, budget)?;
             add(Change::Content { offset, places: found });
         }
     }

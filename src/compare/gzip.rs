@@ -4,13 +4,13 @@ use super::bytes::{View, differ, fill};
 use super::{Field, Limits, Place, Sides, text};
 use crate::base::printable;
 use flate2::bufread::MultiGzDecoder;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Take};
 
 /// The header of the first member is looked for in so many bytes.
 const HEAD: usize = 64 << 10;
 
-/// Where two gzip files differ; empty when they are not sound.
-pub(super) fn places(a: View<'_>, b: View<'_>, limits: &Limits) -> io::Result<Vec<Place>> {
+/// Where two gzip files differ; empty when they are not sound. What is unpacked is taken from `budget`.
+pub(super) fn places(a: View<'_>, b: View<'_>, limits: &Limits, budget: &mut u64) -> io::Result<Vec<Place>> {
     let (Some(left), Some(right)) = (header(&a.bytes(0, HEAD)?), header(&b.bytes(0, HEAD)?)) else {
         return Ok(Vec::new());
     };
@@ -20,9 +20,13 @@ pub(super) fn places(a: View<'_>, b: View<'_>, limits: &Limits) -> io::Result<Ve
         .filter(|(left, right)| left.1 != right.1)
         .map(|((field, a), (_, b))| Place::GzipHeader(Field { field, values: Sides { a, b } }))
         .collect();
-    let unpack = |view| unpacked(view, limits.unpacked);
+    let limit = *budget;
+    let unpack = |view| unpacked(view, limit);
+    let (mut left, mut right) = (unpack(a), unpack(b));
+    let runs = differ(&mut left, &mut right, limits.places);
+    *budget = left.limit().min(right.limit());
     // Where the packed data is corrupt, comparing it as it is says more.
-    let Ok(runs) = differ(unpack(a), unpack(b), limits.places) else { return Ok(places) };
+    let Ok(runs) = runs else { return Ok(places) };
     match runs.first() {
         Some(offset) => {
             let found = if is_text(unpack(a))? && is_text(unpack(b))? {
@@ -33,14 +37,14 @@ pub(super) fn places(a: View<'_>, b: View<'_>, limits: &Limits) -> io::Result<Ve
             places.push(Place::GzipContent { offset, places: found });
         }
         // Where unpacking ended early nothing is known about the rest.
-        None if places.is_empty() && runs.len.0 < limits.unpacked => places.push(Place::GzipStream),
+        None if places.is_empty() && runs.len.0 < limit => places.push(Place::GzipStream),
         None => {}
     }
     Ok(places)
 }
 
 /// The content, up to a limit.
-fn unpacked(view: View<'_>, limit: u64) -> impl Read {
+fn unpacked(view: View<'_>, limit: u64) -> Take<impl Read> {
     MultiGzDecoder::new(BufReader::new(view.reader())).take(limit)
 }
 

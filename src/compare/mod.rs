@@ -61,7 +61,7 @@ pub struct Limits {
     pub places: usize,
     /// How deep parts within parts are looked into.
     pub depth: usize,
-    /// Bytes unpacked from one compressed file; what comes after is not compared.
+    /// Bytes unpacked from what is compressed in one file, its members together; what comes after is not compared.
     pub unpacked: u64,
 }
 

@@ -130,7 +130,8 @@ fn files(roots: &(Root<'_>, Root<'_>), path: &RelPath, limits: &Limits) -> Resul
         let (a, b) = (View::whole(&file_a)?, View::whole(&file_b)?);
         let runs = a.differ(&b, limits.places)?;
         let Some(first_offset) = runs.first() else { return Ok(None) };
-        let (places, more) = content::places(a, b, &runs, limits, 0)?;
+        let mut budget = limits.unpacked;
+        let (places, more) = content::places(a, b, &runs, limits, 0, &mut budget)?;
         let size = Sides { a: runs.len.0, b: runs.len.1 };
         Ok(Some(Content { size, first_offset, differing: runs.differing, places, more }))
     };

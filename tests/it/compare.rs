@@ -1,9 +1,11 @@
 //! What `compare` says about real files that differ in one known way, and about hostile ones.
 
+use crate::tree::archive::ar;
 use parton::compare::{Content, Difference, Error, Limits, Place, What, compare};
 use parton::tree::Tree;
 use proptest::prelude::*;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -323,4 +325,31 @@ fn sections_that_overlap_are_not_read_without_end() {
     let found = of_bytes(&file, &other);
     assert_eq!(found.first_offset, size - 1);
     assert!(begin.elapsed() < std::time::Duration::from_secs(20), "{:?}", begin.elapsed());
+}
+
+/// Every compressed member of a library was unpacked up to the limit anew, and libraries lie in libraries: a file of some
+/// kilobytes with 17 × 17 × 17 bombs kept the comparison busy for days. What one file unpacks to is counted together.
+#[test]
+fn bombs_in_one_file_are_counted_together() {
+    let gzip = |content: &[u8]| {
+        let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        out.write_all(content).unwrap();
+        out.finish().unwrap()
+    };
+    let library = |last: u8| {
+        let zeros = vec![0; 10 << 20];
+        let first = gzip(&[&zeros[..], &[last]].concat());
+        let second = gzip(&[&[last][..], &zeros].concat());
+        ar(&[("first.gz", &first), ("second.gz", &second)])
+    };
+    let pair = Pair::new();
+    pair.write("lib.a", library(1), library(2));
+    let offsets = |unpacked: u64| {
+        let limits = Limits { unpacked, ..Limits::default() };
+        let found = compare(&pair.a, &Tree::scan(&pair.a).unwrap(), &pair.b, &Tree::scan(&pair.b).unwrap(), &limits);
+        let told = serde_json::to_string(&found.unwrap()).unwrap();
+        told.matches("gzip-content").count()
+    };
+    // Both are looked into; the first only, to its end; neither to where it differs.
+    assert_eq!((offsets(30 << 20), offsets((10 << 20) + 1), offsets(10 << 20)), (2, 1, 0));
 }
