@@ -298,7 +298,12 @@ impl<'a> File<'a> {
             segment.kind == LOAD && within.is_some_and(|within| within < segment.size)
         });
         let load = load.ok_or_else(|| malformed("the texts of its dynamic section are not loaded"))?;
-        let strings = self.part(add(load.offset, address - load.address)?, length)?;
+        let within = address - load.address;
+        if length > load.size - within {
+            return Err(malformed("the texts of its dynamic section are not loaded"));
+        }
+        let loaded = self.part(load.offset, load.size)?;
+        let strings = &loaded[within as usize..(within + length) as usize];
         for (tag, value) in rows {
             match tag {
                 NEEDED if facts.needed.len() == LIBRARIES => {
