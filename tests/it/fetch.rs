@@ -3,7 +3,7 @@
 mod archive;
 mod git;
 mod http;
-mod openpgp;
+pub mod openpgp;
 pub mod server;
 mod signature;
 
