@@ -43,6 +43,8 @@ struct Extended {
     size: Option<u64>,
     mtime: Option<Time>,
     pax: bool,
+    /// One of GNU's headers for a long name or target.
+    long: bool,
 }
 
 /// Reads members one after another.
@@ -88,12 +90,14 @@ impl<'a, R: BufRead> Members<'a, R> {
             }
             match header.kind() {
                 b'L' => {
+                    extended.long = true;
                     let name = self.long_name(&header)?;
                     if extended.name.replace(name).is_some() {
                         return Err(self.extension("it names the member a second time"));
                     }
                 }
                 b'K' => {
+                    extended.long = true;
                     let link = self.long_name(&header)?;
                     if extended.link.replace(link).is_some() {
                         return Err(self.extension("it names the target of the link a second time"));
@@ -117,6 +121,10 @@ impl<'a, R: BufRead> Members<'a, R> {
                         return Err(self.extension("a global header gives every member the same name or size"));
                     }
                     self.global_mtime = global.mtime.or(self.global_mtime);
+                }
+                // Some readers take the size for that of the long name in between, others for the member's.
+                _ if extended.long && extended.size.is_some() => {
+                    return Err(self.extension("a size in a pax header and a long name before one member"));
                 }
                 _ => return self.member(&header, extended).map(Some),
             }
@@ -233,7 +241,8 @@ impl<'a, R: BufRead> Members<'a, R> {
                 b"linkpath" => to.link.replace(self.pax_name(value)?).is_some(),
                 b"size" => to.size.replace(decimal(value).ok_or_else(malformed)?).is_some(),
                 b"mtime" => to.mtime.replace(time(value).ok_or_else(malformed)?).is_some(),
-                _ if key.starts_with(b"GNU.sparse.") || key == b"SCHILY.realsize" => {
+                b"SCHILY.realsize" | b"SUN.holesdata" => return Err(Error::Sparse { member: self.last.clone() }),
+                _ if key.starts_with(b"GNU.sparse.") => {
                     return Err(Error::Sparse { member: self.last.clone() });
                 }
                 // Owners, other times, comments, attributes: what a tree does not hold.
