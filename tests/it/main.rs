@@ -18,6 +18,7 @@ mod sandbox;
 mod spec;
 mod store;
 mod tree;
+mod zoo;
 
 use std::collections::BTreeSet;
 

@@ -1,9 +1,9 @@
-//! The room `tree` from outside: honest archives come out as they are, hostile ones are refused by name and change
-//! nothing beside the destination.
+//! The room `tree` from outside: honest archives come out as they are, within limits, and change nothing beside the
+//! destination. Archives that are hostile by themselves live in the zoo (`zoo.rs`).
 
 pub mod archive;
 
-use archive::{Archive, COMPRESSIONS, Head, ar, deb, gzip, head, seal, xz, zstd};
+use archive::{Archive, COMPRESSIONS, Head, deb, gzip, head, seal, xz, zstd};
 use parton::base::{Cancel, RelPath};
 use parton::tree::{Entry, Error, Limits, Modes, Order, Tree, Unpack, Unpacked, pack, unpack, unpack_deb};
 use proptest::prelude::*;
@@ -64,68 +64,8 @@ fn refusal(archive: &[u8], options: &Unpack) -> String {
     place.unpack(archive, options).unwrap_err().to_string()
 }
 
-#[track_caller]
-fn refused(archive: impl AsRef<[u8]>, message: &str) {
-    for order in [Order::Forward, Order::Reverse] {
-        let options = Unpack { order, ..Unpack::source(0) };
-        assert_eq!(refusal(archive.as_ref(), &options), message);
-    }
-}
-
 fn names(place: &Place) -> Vec<String> {
     place.scan().iter().map(|(path, _)| path.to_string()).collect()
-}
-
-#[test]
-fn names_that_leave_the_destination() {
-    let of = |name: &str| Archive::new().file(name, b"x").end();
-    refused(of("../x"), "the name '../x' is refused: the path contains '..'");
-    refused(of("a/../../x"), "the name 'a/../../x' is refused: the path contains '..'");
-    refused(of("a/.."), "the name 'a/..' is refused: the path contains '..'");
-    refused(of("/etc/passwd"), "the name '/etc/passwd' is refused: the path is absolute");
-    refused(of("./../x"), "the name './../x' is refused: the path contains '..'");
-    refused(of(""), "the name '' is refused: the path is empty");
-    refused(of("."), "the name '.' is refused: the path is empty");
-    refused(Archive::new().dir("").end(), "the name '' is refused: the path is empty");
-    refused(Archive::new().dir("../").end(), "the name '../' is refused: the path contains '..'");
-    refused(Archive::new().link("../l", "x").end(), "the name '../l' is refused: the path contains '..'");
-    let pax = Archive::new().pax(&[("path", b"../x")]).file("x", b"").end();
-    refused(pax, "the name '../x' is refused: the path contains '..'");
-    let pax = Archive::new().pax(&[("path", b"/x")]).file("x", b"").end();
-    refused(pax, "the name '/x' is refused: the path is absolute");
-    let long = Archive::new().with(head(b'L', "././@LongLink"), b"../x\0").file("x", b"").end();
-    refused(long, "the name '../x' is refused: the path contains '..'");
-    let mut prefixed = head(b'0', "x").block();
-    prefixed[345..347].copy_from_slice(b"..");
-    seal(&mut prefixed);
-    refused(Archive::new().raw(&prefixed).end(), "the name '../x' is refused: the path contains '..'");
-}
-
-#[test]
-fn control_characters_in_names_do_not_reach_the_terminal() {
-    refused(
-        Archive::new().file("\x1b[2J/../x", b"").end(),
-        "the name '\\u{1b}[2J/../x' is refused: the path contains '..'",
-    );
-}
-
-#[test]
-fn links_that_lead_out() {
-    let of = |name: &str, target: &str| Archive::new().link(name, target).end();
-    refused(of("l", "/etc/passwd"), "l: the link to '/etc/passwd' leads out of the tree");
-    refused(of("l", "../x"), "l: the link to '../x' leads out of the tree");
-    refused(of("a/b/l", "../../../x"), "a/b/l: the link to '../../../x' leads out of the tree");
-    refused(of("l", "a/../../x"), "l: the link to 'a/../../x' leads out of the tree");
-    refused(of("l", ""), "l: the target of the link is empty");
-    // Read as text the second link stays inside; followed through the first it does not.
-    let chain = Archive::new().dir("a").dir("a/b").link("a/b/up", "../..").link("l", "a/b/up/../x").end();
-    refused(chain, "l: the link to 'a/b/up/../x' leads out of the tree");
-    let later = Archive::new().link("l", "d/../x").dir("e/f").link("d", ".").end();
-    refused(later, "l: the link to 'd/../x' leads out of the tree");
-    let overlong = Archive::new().pax(&[("linkpath", "x/".repeat(2100).as_bytes())]).link("l", "x").end();
-    refused(overlong, "l: the target of the link is longer than the kernel takes");
-    let nul = Archive::new().pax(&[("linkpath", b"x\0y")]).link("l", "x").end();
-    refused(nul, "the extended header at '' is refused: a name is empty or contains a NUL byte");
 }
 
 #[test]
@@ -136,22 +76,6 @@ fn links_that_stay_inside_are_made_as_they_are() {
     let unpacked = place.unpack(&archive, &Unpack::source(0)).unwrap();
     assert_eq!((unpacked.links, unpacked.dirs, unpacked.files), (3, 2, 0));
     assert_eq!(fs::read_link(place.at("a/l")).unwrap(), Path::new("../b/./c"));
-}
-
-#[test]
-fn writing_through_links() {
-    let through = Archive::new().link("d", "../beside").file("d/file", b"changed").end();
-    refused(through, "d/file: 'd' is a symbolic link, nothing can be beneath it");
-    let inside = Archive::new().dir("e").link("d", "e").file("d/x", b"").end();
-    refused(inside, "d/x: 'd' is a symbolic link, nothing can be beneath it");
-    let deep = Archive::new().dir("e").link("d", "e").file("d/x/y/z", b"").end();
-    refused(deep, "d/x/y/z: 'd' is a symbolic link, nothing can be beneath it");
-    let over = Archive::new().link("l", "../beside/file").file("l", b"changed").end();
-    refused(over, "l: the archive has this member twice");
-    let dir_over = Archive::new().link("d", "../beside").dir("d").file("d/file", b"changed").end();
-    refused(dir_over, "d: the archive has this member twice");
-    let beneath_file = Archive::new().file("f", b"").file("f/x", b"").end();
-    refused(beneath_file, "f/x: 'f' is a file, nothing can be beneath it");
 }
 
 #[test]
@@ -170,60 +94,14 @@ fn links_that_were_there_before_are_not_followed_either() {
     }
 }
 
+/// Nor does an archive link to what another left there.
 #[test]
-fn hard_links_to_what_is_not_theirs() {
-    let of = |target: &str| Archive::new().file("f", b"").dir("d").link("l", "f").hard("h", target).end();
-    refused(of("../beside/file"), "the name '../beside/file' is refused: the path contains '..'");
-    refused(of("/etc/passwd"), "the name '/etc/passwd' is refused: the path is absolute");
-    refused(of("l"), "h: a hard link to 'l', which is a symbolic link");
-    refused(of("d"), "h: a hard link to 'd', which is a directory");
-    refused(of("nowhere"), "h: a hard link to 'nowhere', which is not an earlier member");
-    refused(of("h"), "h: a hard link to 'h', which is not an earlier member");
-    refused(of(""), "the name '' is refused: the path is empty");
-    let through = Archive::new().link("l", "../beside").hard("h", "l/file").end();
-    refused(through, "h: a hard link to 'l/file', which is not an earlier member");
-    let onto = Archive::new().file("f", b"").file("g", b"").hard("g", "f").end();
-    refused(onto, "g: the archive has this member twice");
+fn hard_links_to_what_was_there_before() {
     let place = Place::new();
     fs::write(place.at("earlier"), b"of another archive").unwrap();
     let foreign = Archive::new().hard("h", "earlier").end();
     let error = place.unpack(&foreign, &Unpack::source(0)).unwrap_err();
     assert_eq!(error.to_string(), "h: a hard link to 'earlier', which is not an earlier member");
-}
-
-#[test]
-fn members_that_are_no_files() {
-    let of = |kind: u8| Archive::new().head(head(kind, "x")).end();
-    refused(of(b'3'), "x: a character device in an archive is refused");
-    refused(of(b'4'), "x: a block device in an archive is refused");
-    refused(of(b'6'), "x: a fifo in an archive is refused");
-    refused(of(b'S'), "x: a sparse file in an archive is refused");
-    refused(of(b'V'), "x: members of type 'V' are unknown");
-    refused(of(b'M'), "x: members of type 'M' are unknown");
-    refused(of(0xff), "x: members of type '\\xff' are unknown");
-}
-
-#[test]
-fn sparse_files_in_pax_clothes() {
-    for key in ["GNU.sparse.major", "GNU.sparse.size", "GNU.sparse.map", "SCHILY.realsize"] {
-        let archive = Archive::new().pax(&[(key, b"1")]).file("x", b"").end();
-        refused(archive, ": a sparse file in an archive is refused");
-    }
-}
-
-#[test]
-fn members_twice() {
-    let twice = |one: Archive| one.file("x", b"second").end();
-    refused(twice(Archive::new().file("x", b"first")), "x: the archive has this member twice");
-    refused(twice(Archive::new().file("./x", b"first")), "x: the archive has this member twice");
-    refused(twice(Archive::new().dir("x")), "x: the archive has this member twice");
-    refused(twice(Archive::new().file("x/y", b"")), "x: the archive has this member twice");
-    refused(Archive::new().file("x", b"").dir("x/").end(), "x/: the archive has this member twice");
-    refused(Archive::new().link("x", "y").link("x", "y").end(), "x: the archive has this member twice");
-    let place = Place::new();
-    let dirs = Archive::new().file("d/f", b"").dir("d").dir("d/").dir("./d").end();
-    place.unpack(&dirs, &Unpack::source(0)).unwrap();
-    assert_eq!(names(&place), ["d", "d/f"]);
 }
 
 #[test]
@@ -238,121 +116,6 @@ fn what_is_there_already_is_not_replaced() {
     let error = place.unpack(&Archive::new().file("d", b"theirs").end(), &Unpack::source(0)).unwrap_err();
     assert_eq!(error.to_string(), "d: the destination already has this name");
     assert_eq!(fs::read(place.at("f")).unwrap(), b"mine");
-}
-
-#[test]
-fn sizes_that_lie() {
-    let giant = |size: u64| Archive::new().head(Head { size, ..head(b'0', "x") }).end();
-    let more = "x: the size of a file is";
-    refused(giant(1 << 40), &format!("{more} 1099511627776, more than the limit of 4294967296"));
-    refused(giant(u64::MAX), &format!("{more} 18446744073709551615, more than the limit of 4294967296"));
-    refused(giant(1 << 20), "the tar data ends early");
-    let size = b"1099511627776";
-    let pax = Archive::new().pax(&[("size", size)]).file("x", b"").end();
-    refused(pax, &format!("{more} 1099511627776, more than the limit of 4294967296"));
-    let desync = Archive::new().pax(&[("size", b"1024")]).file("x", b"hides what follows").end();
-    refused(desync, "x: the extended header says 1024 bytes, the plain one 18");
-    let desync = Archive::new().pax(&[("size", b"0")]).file("x", b"hides what follows").end();
-    refused(desync, "x: the extended header says 0 bytes, the plain one 18");
-    let mut negative = head(b'0', "x").block();
-    negative[124..136].fill(0xff);
-    seal(&mut negative);
-    refused(Archive::new().raw(&negative).end(), "x: the field 'size' of its header is not a number");
-    let mut words = head(b'0', "x").block();
-    words[124..136].copy_from_slice(b"0000000000x\0");
-    seal(&mut words);
-    refused(Archive::new().raw(&words).end(), "x: the field 'size' of its header is not a number");
-}
-
-#[test]
-fn content_of_what_has_none() {
-    let of = |head: Head| Archive::new().file("f", b"").with(head, b"content").end();
-    refused(of(head(b'5', "x")), "x: a directory can not have 7 bytes of content");
-    refused(of(head(b'0', "x/")), "x/: a directory can not have 7 bytes of content");
-    refused(of(head(b'2', "x").to("f")), "x: a symbolic link can not have 7 bytes of content");
-    refused(of(head(b'1', "x").to("f")), "x: a hard link can not have 7 bytes of content");
-}
-
-#[test]
-fn extended_headers_that_lie() {
-    let at = |what: &str| format!("the extended header at '' is refused: {what}");
-    let raw = |records: &[u8]| Archive::new().with(head(b'x', "pax"), records).file("x", b"").end();
-    let form = at("a record is not of the form 'length key=value'");
-    for records in [
-        &b"nonsense"[..],
-        b"8 path=x\n",
-        b"99 path=x\n",
-        b"0 path=x\n",
-        b"3 \n",
-        b"-9 path=x\n",
-        b"10 path=xx",
-        b"10 pathhxx\n",
-        b"99999999999999999999 path=x\n",
-        b"12 size=1e3\n\n",
-        b"15 mtime=noon\n\n",
-    ] {
-        refused(raw(records), &form);
-    }
-    let of = |archive: Archive| archive.file("x", b"").end();
-    let nul = of(Archive::new().pax(&[("path", b"a\0b")]));
-    refused(nul, &at("a name is empty or contains a NUL byte"));
-    let empty = of(Archive::new().pax(&[("path", b"")]));
-    refused(empty, &at("a name is empty or contains a NUL byte"));
-    let twice = of(Archive::new().pax(&[("path", b"a"), ("path", b"b")]));
-    refused(twice, &at("it states one thing twice"));
-    let two = of(Archive::new().pax(&[("path", b"a")]).pax(&[("path", b"b")]));
-    refused(two, &at("two pax headers before one member"));
-    let long = |name: &[u8]| Archive::new().with(head(b'L', "././@LongLink"), name);
-    refused(of(long(b"a\0b\0")), &at("a long name is empty or goes on after its NUL"));
-    refused(of(long(b"\0")), &at("a long name is empty or goes on after its NUL"));
-    refused(of(long(b"a\0").with(head(b'L', "l"), b"b\0")), &at("it names the member a second time"));
-    refused(of(long(b"a\0").pax(&[("path", b"b")])), &at("it states one thing twice"));
-    refused(
-        of(Archive::new().pax(&[("path", b"b")]).with(head(b'L', "l"), b"a\0")),
-        &at("it names the member a second time"),
-    );
-    let target = |name: &[u8]| Archive::new().with(head(b'K', "././@LongLink"), name);
-    refused(of(target(b"a\0").with(head(b'K', "k"), b"b\0")), &at("it names the target of the link a second time"));
-    refused(Archive::new().pax(&[("path", b"a")]).end(), &at("it belongs to no member"));
-    refused(long(b"a\0").end(), &at("it belongs to no member"));
-    let global = |records: &[(&str, &[u8])]| of(Archive::new().extended(b'g', records));
-    refused(global(&[("path", b"a")]), &at("a global header gives every member the same name or size"));
-    refused(global(&[("size", b"9")]), &at("a global header gives every member the same name or size"));
-    refused(
-        of(Archive::new().pax(&[("path", b"a")]).extended(b'g', &[("comment", b"x")])),
-        &at("a global header parts a member from its own"),
-    );
-    let giant = Archive::new().head(Head { size: 1 << 30, ..head(b'x', "pax") }).end();
-    refused(giant, ": the size of an extended header is 1073741824, more than the limit of 1048576");
-    let giant = Archive::new().head(Head { size: 1 << 30, ..head(b'L', "long") }).end();
-    refused(giant, ": the size of an extended header is 1073741824, more than the limit of 8192");
-}
-
-#[test]
-fn headers_that_are_none() {
-    let mut wrong = head(b'0', "y").block();
-    wrong[0] = b'z';
-    refused(Archive::new().raw(&wrong).end(), "neither a tar archive nor one compressed with gzip, bzip2, xz or zstd");
-    refused(Archive::new().file("x", b"").raw(&wrong).end(), "the header after 'x' has a wrong checksum");
-    refused(b"<!DOCTYPE html><html><head><title>404</title>", "the tar data ends early");
-    let page = [b"<!DOCTYPE html>".to_vec(), vec![b' '; 1000]].concat();
-    refused(page, "neither a tar archive nor one compressed with gzip, bzip2, xz or zstd");
-    refused(b"", "the archive data ends early");
-    refused(b"PK\x03\x04", "the tar data ends early");
-}
-
-#[test]
-fn ends_that_are_none() {
-    let good = Archive::new().file("x", b"content").end();
-    refused(&good[..600], "the tar data ends early");
-    refused(&good[..1024], "the tar data ends early");
-    refused(&good[..1536], "the tar data ends early");
-    refused([&good[..], b"more"].concat(), "something that is not tar data follows its end");
-    refused([&good[..], &good[..]].concat(), "something that is not tar data follows its end");
-    let lone = [&good[..1536], &head(b'0', "y").block(), &[0; 1024]].concat();
-    refused(lone, "something that is not tar data follows its end");
-    let place = Place::new();
-    place.unpack(&[&good[..], &[0; 9000]].concat(), &Unpack::source(0)).unwrap();
 }
 
 #[test]
@@ -384,20 +147,6 @@ fn compressed_data_damaged() {
 }
 
 #[test]
-fn something_behind_compressed_data() {
-    let archive = Archive::new().file("x", b"content").end();
-    for (name, compress) in COMPRESSIONS {
-        let message = refusal(&[&compress(&archive)[..], b"garbage!"].concat(), &Unpack::source(0));
-        let allowed = [
-            format!("something that is not {name} data follows its end"),
-            // These decoders can not tell garbage from a damaged next stream.
-            format!("the {name} data is corrupt: "),
-        ];
-        assert!(allowed.iter().any(|start| message.starts_with(start)), "{message}");
-    }
-}
-
-#[test]
 fn archives_in_several_streams() {
     let archive = Archive::new().file("x", &[7; 5000]).end();
     for (name, compress) in COMPRESSIONS {
@@ -406,20 +155,6 @@ fn archives_in_several_streams() {
         let unpacked = place.unpack(&[compress(one), compress(other)].concat(), &Unpack::source(0));
         assert_eq!(unpacked.unwrap().bytes, 5000, "{name}");
     }
-}
-
-#[test]
-fn bombs() {
-    let zeros = Archive::new().file("x", &vec![0; 80 << 20]).end();
-    for (name, compress) in COMPRESSIONS {
-        let message = refusal(&compress(&zeros), &Unpack::source(0));
-        assert!(message.ends_with(": more than 200 for one"), "{name}: {message}");
-    }
-    // Zeros behind the end of the archive are no content, but they are bytes.
-    let padded = gzip(&[Archive::new().file("x", b"").end(), vec![0; 80 << 20]].concat());
-    assert!(refusal(&padded, &Unpack::source(0)).ends_with(": more than 200 for one"));
-    let empty: Vec<u8> = gzip(b"").repeat(10_000);
-    assert_eq!(refusal(&empty, &Unpack::source(0)), "the tar data ends early");
 }
 
 #[test]
@@ -601,40 +336,6 @@ fn packages_are_laid_over_each_other() {
     lay(&zstd(&two)).unwrap();
     assert_eq!((mode("usr"), mode("usr/f")), (0o755, 0o640));
     assert_eq!(lay(&three).unwrap_err().to_string(), "usr/f: the destination already has this name");
-}
-
-#[test]
-fn packages_that_are_none() {
-    let good = xz(&Archive::new().file("./f", b"").end());
-    let refused = |package: Vec<u8>| {
-        let place = Place::new();
-        unpack_deb(&package[..], &place.dest(), &Unpack::package(), None).unwrap_err().to_string()
-    };
-    let no = "not a Debian package:";
-    let (version, control, data) =
-        (("debian-binary", &b"2.0\n"[..]), ("control.tar.xz", &b""[..]), ("data.tar.xz", &good[..]));
-    assert_eq!(refused(b"".to_vec()), "the ar data ends early");
-    assert_eq!(refused(good.clone()), format!("{no} it does not start as an 'ar' archive"));
-    assert_eq!(refused(ar(&[])), format!("{no} it is empty"));
-    assert_eq!(refused(ar(&[data])), format!("{no} its first member is not 'debian-binary'"));
-    assert_eq!(refused(ar(&[("debian-binary", b"3.0\n"), control, data])), format!("{no} its format is not version 2"));
-    assert_eq!(refused(ar(&[version, control])), format!("{no} it has no 'data.tar' member"));
-    assert_eq!(refused(ar(&[version, data])), format!("{no} 'data.tar' comes before 'control.tar'"));
-    assert_eq!(refused(ar(&[version, control, data, data])), format!("{no} it has two 'data.tar' members"));
-    let strange = ar(&[version, control, ("postinst", b""), data]);
-    assert_eq!(refused(strange), format!("{no} it has a member that 'deb(5)' does not know"));
-    let whole = ar(&[version, control, data]);
-    assert_eq!(refused(whole[..whole.len() - 9].to_vec()), "the xz data ends early");
-    assert_eq!(refused(whole[..100].to_vec()), "the ar data ends early");
-    let text = String::from_utf8_lossy(&whole[..132]).into_owned();
-    assert_eq!(
-        refused(text.replace("`\n", "'\n").into_bytes()),
-        format!("{no} a header of its 'ar' archive is malformed")
-    );
-    let unnumbered = text.replace("4         `", "-4        `").into_bytes();
-    assert_eq!(refused(unnumbered), format!("{no} a size in its 'ar' archive is not a number"));
-    let signed = ar(&[version, ("_gpgorigin", b"odd"), control, data]);
-    unpack_deb(&signed[..], &Place::new().dest(), &Unpack::package(), None).unwrap();
 }
 
 /// The bytes of the canonical archive are a contract; they also are what other readers of tar take.

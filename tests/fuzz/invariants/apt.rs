@@ -1,10 +1,10 @@
 //! What is promised about the indexes of a package archive and the machine's configuration of it.
 
+use super::place::scratch;
 use parton::base::{RelPath, Sha256};
 use parton::fetch::apt::{Keys, Lookup, Packages, Release, compare_versions, discover};
 use parton::fetch::signature::Keyring;
 use std::cmp::Ordering;
-use super::place::scratch;
 use std::fs;
 
 use super::openpgp::now;

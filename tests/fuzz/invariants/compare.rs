@@ -1,9 +1,9 @@
 //! What is promised about comparing any two files.
 
+use super::place::scratch;
 use parton::base::RelPath;
 use parton::compare::{Limits, What, compare};
 use parton::tree::Tree;
-use super::place::scratch;
 use std::fs;
 
 /// Two files, split at the first two bytes (little endian): equal ones have no difference; different ones have exactly

@@ -12,7 +12,9 @@ pub fn check(bytes: &[u8]) {
         let clean = path.as_bytes();
         assert!(clean.len() < 4096 && clean.len() <= bytes.len());
         let parts: Vec<&[u8]> = path.components().collect();
-        assert!(parts.iter().all(|part| !matches!(*part, b"" | b"." | b"..") && !part.contains(&0) && part.len() < 256));
+        assert!(
+            parts.iter().all(|part| !matches!(*part, b"" | b"." | b"..") && !part.contains(&0) && part.len() < 256)
+        );
         assert_eq!(parts.join(&b'/'), clean);
         assert_eq!(RelPath::new(clean).as_ref(), Ok(&path));
         match path.parent() {

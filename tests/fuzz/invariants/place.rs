@@ -23,8 +23,9 @@ impl Place {
     pub fn new() -> Self {
         let mut place = Self { dir: scratch(), before: Vec::new() };
         fs::create_dir(place.dest()).unwrap();
-        fs::write(place.beside("canary"), b"untouched").unwrap();
-        symlink("dest", place.beside("link")).unwrap();
+        fs::create_dir(place.at("beside")).unwrap();
+        fs::write(place.at("beside/file"), b"untouched").unwrap();
+        symlink("dest", place.at("link")).unwrap();
         place.before = place.seen();
         place
     }
@@ -33,22 +34,22 @@ impl Place {
         self.dir.path().join("dest")
     }
 
-    pub fn beside(&self, name: &str) -> PathBuf {
+    fn at(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     fn seen(&self) -> Vec<Seen> {
         let look = |name| {
-            let meta = fs::symlink_metadata(self.beside(name)).unwrap();
+            let meta = fs::symlink_metadata(self.at(name)).unwrap();
             (meta.mode(), meta.len(), meta.mtime(), meta.mtime_nsec(), meta.nlink())
         };
-        ["canary", "link"].map(look).to_vec()
+        ["beside", "beside/file", "link"].map(look).to_vec()
     }
 
     /// Nothing beside the destination was made, changed, linked to or removed.
     pub fn assert_untouched(&self) {
         assert_eq!(self.seen(), self.before);
-        assert_eq!(fs::read(self.beside("canary")).unwrap(), b"untouched");
+        assert_eq!(fs::read(self.at("beside/file")).unwrap(), b"untouched");
         assert_eq!(fs::read_dir(self.dir.path()).unwrap().count(), 3);
     }
 }

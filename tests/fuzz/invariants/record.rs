@@ -1,9 +1,9 @@
 //! What is promised about the bytes of a record in a store.
 
+use super::place::scratch;
 use parton::base::{Blake3, DrvId};
 use parton::report;
 use parton::store::{Record, Store};
-use super::place::scratch;
 use std::fs;
 
 struct Shared {
@@ -54,10 +54,12 @@ fn with_digest(rest: &[u8]) -> Vec<u8> {
 /// A record as the store's page describes it, by other means than the store's.
 fn written(record: &Record) -> Vec<u8> {
     let escape = |name: &str| {
-        let kept = |at: usize, byte: u8| byte.is_ascii_alphanumeric() || b"-_+:".contains(&byte) || byte == b'.' && at > 0;
+        let kept =
+            |at: usize, byte: u8| byte.is_ascii_alphanumeric() || b"-_+:".contains(&byte) || byte == b'.' && at > 0;
         let each = name.bytes().enumerate();
-        let text: String =
-            each.map(|(at, byte)| if kept(at, byte) { char::from(byte).to_string() } else { format!("%{byte:02x}") }).collect();
+        let text: String = each
+            .map(|(at, byte)| if kept(at, byte) { char::from(byte).to_string() } else { format!("%{byte:02x}") })
+            .collect();
         if text.is_empty() { "%".to_owned() } else { text }
     };
     let mut out = format!("name {} {}\n", escape(&record.package), escape(&record.profile));

@@ -1,10 +1,10 @@
 //! What is promised about the texts a person writes.
 
+use super::place::scratch;
 use parton::base::{Diagnostic, Level};
 use parton::cli::render::render;
 use parton::plan::{Seed, SeedRecipe};
 use parton::spec::{LoadError, load_config, read_spec};
-use super::place::scratch;
 use std::fs;
 use std::path::Path;
 

@@ -70,7 +70,8 @@ pub fn assert_canonical(tree: &Tree, place: &Place) {
     pack(tree, &place.dest(), 0, &mut archive).unwrap();
     let again = Place::new();
     // Modes other than 0755 and 0644 are not those of sources.
-    let options = Unpack { modes: parton::tree::Modes::Kept, links: parton::tree::Links::Anywhere, ..Unpack::source(0) };
+    let options =
+        Unpack { modes: parton::tree::Modes::Kept, links: parton::tree::Links::Anywhere, ..Unpack::source(0) };
     unpack(&archive[..], &again.dest(), &options, None).unwrap();
     let found = Tree::scan(&again.dest()).unwrap();
     assert_eq!((&found, found.digest()), (tree, tree.digest()));
