@@ -687,6 +687,25 @@ fn the_clock_is_another_for_static_programs() {
     assert_shifted(&probe_line(&["clock"], World::default()), 0);
 }
 
+/// A thread that executes a program takes over its process's id. Pid 1 went on counting the thread's own id among those it
+/// traces, and when the id was given to another process believed that it was watching that one, too: what it executed saw
+/// the vDSO, and in it the true clock.
+#[test]
+fn the_clock_is_another_where_a_process_id_is_used_again() {
+    // Few ids, so that they come round soon (to 300); only root's jails have a highest id of their own, and only since Linux 6.14.
+    let world = World { clock_offset: YEARS, pid_base: Some(320), ..World::default() };
+    let line = Build::new()
+        .world(world)
+        .limits(|l| l.processes = 32)
+        .probe(&["reuse", "70000", "/bin/probe", "vdso"])
+        .run()
+        .line();
+    let uname = rustix::system::uname();
+    let mut release = uname.release().to_str().unwrap().split('.').map(|n| n.parse::<u32>().unwrap_or(0));
+    let own = (release.next().unwrap(), release.next().unwrap()) >= (6, 14) && rustix::process::geteuid().is_root();
+    assert!(line == "no vdso" || line == "not used again" && !own, "{line}");
+}
+
 #[test]
 fn the_clock_is_another_for_dynamic_programs() {
     let mut layers = vec![];
