@@ -77,7 +77,7 @@ pub(super) fn enter(
 
     bind("dev", "root/dev")?;
     for device in devices(jail.stdio) {
-        bind(&format!("/dev/{device}"), &format!("root/dev/{device}"))?;
+        lend(device)?;
     }
     scratch(jail.tmp_size)?;
 
@@ -216,6 +216,19 @@ fn write(path: &str, content: &[u8], mode: u32) -> Result<(), Failure> {
 
 fn bind(from: &str, to: &str) -> Result<(), Failure> {
     mount_bind(from, to).wall(FILES, "bind", format!("{from} to {to}"))
+}
+
+/// Shows a device node of the host. Its mount is read-only: that keeps nobody from writing to the device, but keeps who
+/// owns the node (root, when root runs parton) from changing its mode and times, which are the host's.
+fn lend(device: &str) -> Result<(), Failure> {
+    let show = || -> std::io::Result<()> {
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        let node = open_tree(CWD, format!("/dev/{device}"), flags)?;
+        sys::restrict_mount(node.as_fd(), sys::attribute::READ_ONLY | sys::attribute::NO_SUID)?;
+        let at = format!("root/dev/{device}");
+        Ok(move_mount(node.as_fd(), "", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
+    };
+    show().wall(FILES, "show", format!("/dev/{device}"))
 }
 
 /// Merges layers (topmost first) read-only at `at`, with `first` of the stock on top of them.

@@ -14,6 +14,7 @@ use landlock::{
 };
 use rustix::process::{DumpableBehavior, Resource, Rlimit, setrlimit};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
+use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -178,7 +179,12 @@ fn become_step(jail: &Jail, step: &Step, common: &Common, input: &OwnedFd, socke
     let prepare = || -> Result<Command, Failure> {
         let mut command = Command::new(&step.argv[0]);
         command.args(&step.argv[1..]).env_clear().envs(&step.env);
-        command.stdin(input.try_clone().step("pass", "the standard input")?);
+        command.stdin(match jail.stdio {
+            // The jail's own, whose mode and times can not be changed.
+            Stdio::Captured => File::open("/dev/null").map(OwnedFd::from),
+            Stdio::Terminal => input.try_clone(),
+        }
+        .step("pass", "the standard input")?);
         match jail.stdio {
             Stdio::Captured => rustix::process::setpgid(None, None).step("make", "a process group")?,
             Stdio::Terminal => foreground(),
