@@ -85,7 +85,6 @@ pub(super) fn enter(
         let at = format!("root{}", extra.at);
         match extra.layers.as_slice() {
             [] => bind("void", &at)?,
-            [one] => attach(one, &at, false)?,
             layers => overlay(layers, None, &at, &stock)?,
         }
     }
@@ -239,11 +238,13 @@ fn overlay(layers: &[PathBuf], first: Option<&str>, at: &str, stock: &OwnedFd) -
     if let Some(first) = first {
         open_layers.push(openat(stock, first, flags, Mode::empty()).wall(FILES, "open", first)?);
     }
-    if layers.is_empty() {
-        open_layers.push(openat(stock, "void", flags, Mode::empty()).wall(FILES, "open", "void")?);
-    }
     for layer in layers {
         open_layers.push(open(layer, flags, Mode::empty()).wall(FILES, "open", what(layer))?);
+    }
+    // A single layer is merged with nothing rather than bound: so its files get inodes of this jail's own, and locks on
+    // them or watches meet nobody who has the same layer.
+    while open_layers.len() < 2 {
+        open_layers.push(openat(stock, "void", flags, Mode::empty()).wall(FILES, "open", "void")?);
     }
     let target = openat(stock, at, flags, Mode::empty()).wall(FILES, "open", at)?;
     let numbers: Vec<String> = open_layers.iter().map(|fd| fd.as_raw_fd().to_string()).collect();
