@@ -27,10 +27,10 @@ use rustix::mount::{
     UnmountFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount, mount_bind, mount_change, move_mount,
     open_tree, unmount,
 };
-use rustix::process::{chdir, fchdir, pivot_root};
+use rustix::process::{chdir, chroot, fchdir, pivot_root};
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -91,7 +91,8 @@ pub(super) fn enter(
     for given in &jail.binds {
         attach(&given.from, &format!("root{}", given.at), given.write)?;
     }
-    leave_for("root")
+    leave_for("root")?;
+    empty_table()
 }
 
 /// Does what [`enter`] does, as far as it needs no process id namespace, with a root of nothing.
@@ -122,6 +123,25 @@ fn leave_for(new: &str) -> Result<(), Failure> {
         true => Ok(()),
         false => Err(rustix::io::Errno::BUSY).wall(FILES, "leave", "the old root: /.. still leads there"),
     }
+}
+
+/// Moves this process to another mount namespace while its root stays in this one. The kernel's table of mounts lists those
+/// of the reader's namespace as far as they can be reached from its root: here none, so that the table, which would name
+/// the host's path of each bind and the host's devices, is empty. To mount anything here is impossible from then on.
+fn empty_table() -> Result<(), Failure> {
+    let inner = || -> std::io::Result<()> {
+        let root = open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        // The namespace lives for as long as somebody holds it: this process, to its end. Steps do not inherit it.
+        let held = open("/proc/self/ns/mnt", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        sys::unshare(sys::namespace::MOUNT)?;
+        fchdir(&root)?;
+        chroot(".")?;
+        let _ = held.into_raw_fd();
+        Ok(())
+    };
+    inner().wall(FILES, "empty", "the table of mounts")?;
+    let table = fs::read("/proc/self/mountinfo").wall(FILES, "read", "the table of mounts")?;
+    if table.is_empty() { Ok(()) } else { Err(rustix::io::Errno::BUSY).wall(FILES, "empty", "the table of mounts") }
 }
 
 /// Mounts the stock over the host's root (in our mount namespace only) and makes it the working directory.
