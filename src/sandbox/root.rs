@@ -71,7 +71,8 @@ pub(super) fn enter(
         .wall(FILES, "make read-only", "the stock")?;
 
     let nothing = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    mount("proc", "root/proc", "proc", nothing, None).wall(PROCESSES, "mount", "/proc")?;
+    // Pid 1 is not shown to those who may not look into it.
+    mount("proc", "root/proc", "proc", nothing, Some(c"hidepid=ptraceable")).wall(PROCESSES, "mount", "/proc")?;
     early(Path::new("root/proc"))?;
     cover_proc(&facts)?;
 
