@@ -11,7 +11,10 @@
 //! | setting or removing extended attributes | `ENOTSUP` | they would not survive and would leak the file system |
 //! | mount family, new namespaces, ptrace family, clocks, modules, keys' and kernel's administration | `EPERM` | none of a build's business |
 //! | what programs probe for: io_uring, bpf, keyrings, userfaultfd, openat2, clone3 … | `ENOSYS` | they fall back |
-//! | sockets other than unix, IPv4, IPv6 and netlink | `EAFNOSUPPORT` | vsock and others ignore the network namespace |
+//! | sockets other than unix, IPv4, IPv6 and netlink, pairs other than unix | `EAFNOSUPPORT` | vsock and others ignore the network namespace |
+//! | IPv4 and IPv6 but for TCP, UDP and ICMP, netlink but for routes | `EPROTONOSUPPORT` | asking is enough to load a module into the kernel, and some tell of the machine |
+//! | limits, priority and processors of pid 1 or of the whole user | `EPERM` | pid 1 is not the builder's |
+//! | setting the limit of dumps | success, nothing done | a dump may start a program of the host |
 //! | `getgroups` | none | the caller's groups can not be left without privilege |
 //! | what the [`World`] changes | asked of [`super::supervise`] | |
 //! | everything else | allowed | the kernel remembers this per number and does not even run the program |
@@ -49,6 +52,7 @@ pub(super) const ACTIONS: [u32; 4] = [ALLOW, NOTIFY, KILL, ERRNO];
 const EPERM: u32 = ERRNO | libc::EPERM as u32;
 const ENOSYS: u32 = ERRNO | libc::ENOSYS as u32;
 const ENOTSUP: u32 = ERRNO | libc::ENOTSUP as u32;
+const EPROTONOSUPPORT: u32 = ERRNO | libc::EPROTONOSUPPORT as u32;
 const EAFNOSUPPORT: u32 = ERRNO | libc::EAFNOSUPPORT as u32;
 /// Success with the value 0 without doing anything.
 const PRETEND: u32 = ERRNO;
@@ -179,6 +183,8 @@ pub(super) fn program(world: &World) -> Vec<Insn> {
     if world.cpus.is_some() {
         on(p, libc::SYS_sched_getaffinity, vec![ret(NOTIFY)]);
         on(p, libc::SYS_sched_setaffinity, vec![ret(PRETEND)]);
+    } else {
+        on(p, libc::SYS_sched_setaffinity, equals(0, 1, EPERM));
     }
     if world.memory.is_some() {
         on(p, libc::SYS_sysinfo, vec![ret(NOTIFY)]);
@@ -201,15 +207,15 @@ pub(super) fn program(world: &World) -> Vec<Insn> {
     }
     on(p, libc::SYS_mknod, node(1));
     on(p, libc::SYS_mknodat, node(2));
-    on(
-        p,
-        libc::SYS_socket,
-        [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK]
-            .iter()
-            .flat_map(|family| equals(0, *family as u32, ALLOW))
-            .chain([ret(EAFNOSUPPORT)])
-            .collect(),
-    );
+    on(p, libc::SYS_socket, socket());
+    on(p, libc::SYS_socketpair, [equals(0, libc::AF_UNIX as u32, ALLOW), vec![ret(EAFNOSUPPORT)]].concat());
+    on(p, libc::SYS_setrlimit, equals(0, libc::RLIMIT_CORE, PRETEND));
+    on(p, libc::SYS_prlimit64, [equals(0, 1, EPERM), dumps()].concat());
+    on(p, libc::SYS_setpriority, [equals(1, 1, EPERM), equals(0, libc::PRIO_USER, EPERM)].concat());
+    on(p, libc::SYS_ioprio_set, [equals(1, 1, EPERM), equals(0, IOPRIO_WHO_USER, EPERM)].concat());
+    for nr in [libc::SYS_sched_setscheduler, libc::SYS_sched_setparam, libc::SYS_sched_setattr] {
+        on(p, nr, equals(0, 1, EPERM));
+    }
     on(p, libc::SYS_personality, [equals(0, u32::MAX, ALLOW), vec![ret(EPERM)]].concat());
     for (class, action) in [(REFUSED, EPERM), (ABSENT, ENOSYS), (PRETENDED, PRETEND), (UNSUPPORTED, ENOTSUP)] {
         class.iter().for_each(|nr| on(p, *nr, vec![ret(action)]));
@@ -264,6 +270,7 @@ fn search(rules: &[(u32, Vec<Insn>)]) -> Vec<Insn> {
 }
 
 const TIOCLINUX: u32 = 0x541c;
+const IOPRIO_WHO_USER: u32 = 3;
 
 fn load(at: u32) -> Insn {
     Insn { code: LOAD, jt: 0, jf: 0, k: at }
@@ -299,6 +306,39 @@ fn node(mode: u32) -> Vec<Insn> {
     body.extend([load(low(mode)), Insn { code: AND, jt: 0, jf: 0, k: libc::S_IFMT }]);
     body.extend([kind(libc::S_IFCHR), ret(EPERM), kind(libc::S_IFBLK), ret(EPERM)]);
     body
+}
+
+/// The families, and of those that have many the protocols, that a build may use.
+fn socket() -> Vec<Insn> {
+    let internet = [0, libc::IPPROTO_TCP, libc::IPPROTO_UDP, libc::IPPROTO_ICMP, libc::IPPROTO_ICMPV6];
+    let families = [
+        (libc::AF_INET, &internet[..]),
+        (libc::AF_INET6, &internet[..]),
+        (libc::AF_NETLINK, &[libc::NETLINK_ROUTE][..]),
+    ];
+    let mut body = equals(0, libc::AF_UNIX as u32, ALLOW);
+    for (family, protocols) in families {
+        let mut inner: Vec<Insn> = protocols.iter().flat_map(|protocol| equals(2, *protocol as u32, ALLOW)).collect();
+        inner.push(ret(EPROTONOSUPPORT));
+        let skip = u8::try_from(inner.len()).expect("the protocols of a family are few");
+        body.extend([load(low(0)), jump(JUMP_EQ, family as u32, 0, skip)]);
+        body.extend(inner);
+    }
+    body.push(ret(EAFNOSUPPORT));
+    body
+}
+
+/// Setting the limit of dumps in prlimit64, whose third argument points to a limit if there is one to set.
+fn dumps() -> Vec<Insn> {
+    vec![
+        load(low(1)),
+        jump(JUMP_EQ, libc::RLIMIT_CORE, 0, 5),
+        load(low(2)),
+        jump(JUMP_SET, u32::MAX, 2, 0),
+        load(low(2) + 4),
+        jump(JUMP_SET, u32::MAX, 0, 1),
+        ret(PRETEND),
+    ]
 }
 
 /// Waits until a point of the wall clock: only FUTEX_WAIT_BITSET with FUTEX_CLOCK_REALTIME and a deadline is of interest.
@@ -405,8 +445,34 @@ mod tests {
         assert_eq!(plain(libc::SYS_ioctl, &[0, libc::TCGETS]), ALLOW);
         assert_eq!(plain(libc::SYS_socket, &[libc::AF_INET6 as u64]), ALLOW);
         assert_eq!(plain(libc::SYS_socket, &[libc::AF_VSOCK as u64]), EAFNOSUPPORT);
+        let netlink = |protocol| plain(libc::SYS_socket, &[libc::AF_NETLINK as u64, 3, protocol]);
+        assert_eq!((netlink(0), netlink(15)), (ALLOW, EPROTONOSUPPORT));
+        let internet = |protocol| plain(libc::SYS_socket, &[libc::AF_INET as u64, 1, protocol]);
+        assert_eq!([0, 6, 17, 1, 58].map(internet), [ALLOW; 5]);
+        assert_eq!([132, 136, 255, 262].map(internet), [EPROTONOSUPPORT; 4]);
+        assert_eq!(plain(libc::SYS_socket, &[libc::AF_UNIX as u64, 1, 99]), ALLOW, "the kernel's to judge");
+        assert_eq!(plain(libc::SYS_socketpair, &[libc::AF_UNIX as u64]), ALLOW);
+        assert_eq!(plain(libc::SYS_socketpair, &[libc::AF_TIPC as u64]), EAFNOSUPPORT);
         assert_eq!(plain(libc::SYS_personality, &[0xffff_ffff]), ALLOW);
         assert_eq!(plain(libc::SYS_personality, &[0]), EPERM);
+    }
+
+    #[test]
+    fn pid_one_and_the_limit_of_dumps_are_left_alone() {
+        let core = u64::from(libc::RLIMIT_CORE);
+        assert_eq!(plain(libc::SYS_prlimit64, &[1, 7, 0, 8]), EPERM);
+        assert_eq!(plain(libc::SYS_prlimit64, &[0, core, 0, 8]), ALLOW, "asking");
+        assert_eq!(plain(libc::SYS_prlimit64, &[0, core, 8, 0]), PRETEND);
+        assert_eq!(plain(libc::SYS_prlimit64, &[5, core, 1 << 32, 8]), PRETEND, "a pointer with an empty lower half");
+        assert_eq!(plain(libc::SYS_prlimit64, &[0, core + 1, 8, 0]), ALLOW);
+        assert_eq!(plain(libc::SYS_setrlimit, &[core, 8]), PRETEND);
+        for nr in [libc::SYS_sched_setscheduler, libc::SYS_sched_setattr, libc::SYS_sched_setaffinity] {
+            assert_eq!((plain(nr, &[1]), plain(nr, &[0])), (EPERM, ALLOW));
+        }
+        assert_eq!(plain(libc::SYS_setpriority, &[0, 1]), EPERM);
+        assert_eq!(plain(libc::SYS_setpriority, &[u64::from(libc::PRIO_USER), 0]), EPERM);
+        assert_eq!(plain(libc::SYS_setpriority, &[0, 0]), ALLOW);
+        assert_eq!(plain(libc::SYS_ioprio_set, &[3, 1000]), EPERM);
     }
 
     #[test]

@@ -220,7 +220,9 @@ fn foreground() {
 fn limits(jail: &Jail) -> Result<(), Failure> {
     let limits = &jail.limits;
     let all = [
-        (Resource::Core, Some(0), "core size"),
+        // Not 0: that keeps a dump from being written to a file, but where the host has a program for dumps the kernel
+        // starts it all the same, outside and as root. 1 is what the kernel takes for never.
+        (Resource::Core, Some(1), "core size"),
         (Resource::Nproc, Some(limits.processes), "processes"),
         (Resource::Fsize, Some(limits.file_size), "file size"),
         (Resource::Nofile, Some(limits.descriptors), "descriptors"),
