@@ -31,6 +31,7 @@ const USERS: &str = "users";
 pub fn init() -> ExitCode {
     // Whatever the caller leaked to us is closed before anything else is opened.
     let setup = sys::close_from(3)
+        .and_then(|()| sys::default_signals())
         .and_then(|()| Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?))
         .and_then(|()| std::io::stdin().as_fd().try_clone_to_owned());
     let Ok(socket) = setup else { return ExitCode::from(2) };

@@ -196,6 +196,31 @@ pub fn without_ttou<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
+/// Gives every signal but SIGPIPE its default meaning, and blocks none: what the caller ignored would stay ignored in
+/// every program to come.
+pub fn default_signals() -> io::Result<()> {
+    const HIGHEST: i32 = 64;
+    let default = [0_u64; 4]; // handler, flags, restorer, mask: as the kernel has it
+    for signal in 1..=HIGHEST {
+        if matches!(signal, libc::SIGKILL | libc::SIGSTOP | libc::SIGPIPE) {
+            continue;
+        }
+        // SAFETY: the kernel reads 32 bytes from our own array; no handler of ours goes with the default action. Not by
+        // the C library, which keeps two signals for itself.
+        let set = unsafe {
+            let old = std::ptr::null_mut::<u64>();
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), old, size_of::<u64>())
+        };
+        check(set)?;
+    }
+    // SAFETY: the set is initialised by sigemptyset before use.
+    unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        check(libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()).into()).map(drop)
+    }
+}
+
 /// Leaves the controlling terminal (which `tty` is), without leaving the session.
 pub fn leave_terminal(tty: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: the request takes no argument.
