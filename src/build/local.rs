@@ -12,6 +12,7 @@ use crate::tree::{self, Tree, Unpack};
 use fs_err as fs;
 use std::collections::BTreeSet;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -100,8 +101,8 @@ impl Local<'_> {
     fn prepare(&self, order: &Order, stage: &Stage, cancel: &Cancel) -> Result<Prepared, Error> {
         let begun = Instant::now();
         let places = self.places(order, stage.path().join("build"), stage.path().join("out"))?;
-        fs::create_dir(&places.build)?;
-        fs::create_dir(&places.out)?;
+        plain_dirs(stage.path(), &places.build)?;
+        plain_dirs(stage.path(), &places.out)?;
         // Without any archive the date is the first second that FAT and zip can write.
         let mut source_date = 315_532_800;
         for source in &order.derivation.sources {
@@ -116,7 +117,7 @@ impl Local<'_> {
                     let order =
                         if order.conditions.reverse_inodes { tree::Order::Reverse } else { tree::Order::Forward };
                     let options = Unpack { nested, order, cancel: cancel.clone(), ..Unpack::source(*strip) };
-                    fs::create_dir_all(&dest)?;
+                    plain_dirs(&places.build, &dest)?;
                     let unpacked = tree::unpack(fs::File::open(&archive.path)?, &dest, &options, None)
                         .map_err(|error| Error::Unpack { source: error, dest: source.dest.clone() })?;
                     source_date = source_date.max(unpacked.newest_mtime);
@@ -124,7 +125,7 @@ impl Local<'_> {
                 SourcePin::File { sha256 } => {
                     let file = self.store.blob(*sha256)?.ok_or(Error::NoBlob(*sha256))?;
                     if let Some(dir) = dest.parent() {
-                        fs::create_dir_all(dir)?;
+                        plain_dirs(&places.build, dir)?;
                     }
                     fs::copy(&file.path, &dest)?;
                 }
@@ -135,7 +136,7 @@ impl Local<'_> {
             }
         }
         for phase in &order.derivation.phases {
-            fs::create_dir_all(places.build.join(&phase.dir))?;
+            plain_dirs(&places.build, &places.build.join(&phase.dir))?;
         }
         Ok(Prepared { places, source_date, unpack: begun.elapsed() })
     }
@@ -250,6 +251,24 @@ impl Local<'_> {
         self.store.keep(&order.derivation.name, stage, KEPT)?;
         Ok(())
     }
+}
+
+/// Makes the directories from `top` (which is there) to `path` that are missing. Their mode and group are the same
+/// whatever the caller's umask is and whether `top` hands its group down: a build can see both.
+fn plain_dirs(top: &Path, path: &Path) -> std::io::Result<()> {
+    let mut at = top.to_owned();
+    for part in path.strip_prefix(top).map_err(std::io::Error::other)?.components() {
+        at.push(part);
+        match fs::create_dir(&at) {
+            Ok(()) => {
+                std::os::unix::fs::chown(&at, None, Some(rustix::process::getegid().as_raw()))?;
+                fs::set_permissions(&at, std::fs::Permissions::from_mode(0o755))?;
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
 }
 
 /// How a run of phases failed, if it did.
