@@ -7,14 +7,16 @@
 //!
 //! - **Files.** The merged layers as `/`, read-only, with the jail's `files` laid over them; the binds, of which some are
 //!   writable; `/tmp` and `/dev/shm`, private, empty and of bounded size; `/dev` with `null zero full random urandom`
-//!   (and `tty` in a terminal) and the links to its own descriptors; `/proc` of its own processes, in which everything
-//!   about the machine is covered but what the [`World`] and a few harmless texts say. No `/sys`. Set-user-id bits have
-//!   no effect anywhere and can not be set; device nodes can not be made; extended attributes can not be set.
+//!   (and `tty` in a terminal), which can be used but not changed, and the links to its own descriptors; `/proc` of its own
+//!   processes, in which everything about the machine is covered but what the [`World`] and a few harmless texts say, and
+//!   whose tables of mounts are empty. No `/sys`. Set-user-id bits have no effect anywhere and can not be set; device nodes
+//!   can not be made; extended attributes can not be set.
 //! - **User.** One user and group id. Changing owners succeeds and does nothing. No groups, no capabilities, no way to
 //!   gain any: no new privileges, no new namespaces, no mounts.
-//! - **Processes.** Its own only. Pid 1 can not be looked into or signalled. Nobody can be traced. When the step's own
-//!   process ends, all others are killed and counted.
-//! - **Network.** A loopback of its own. Sockets are unix, IPv4, IPv6 and netlink.
+//! - **Processes.** Its own only. Pid 1 is not shown, and can not be looked into, signalled, limited or slowed down. Nobody
+//!   can be traced. When the step's own process ends, all others are killed and counted. No signal is ignored or blocked
+//!   at first, and no crash starts a program of the host.
+//! - **Network.** A loopback of its own. Sockets are unix, TCP, UDP and ICMP over IPv4 and IPv6, and netlink's for routes.
 //! - **Names.** Host and domain name of the jail; no boot id, no kernel log, no keyrings.
 //! - **Standard streams.** Input is empty; output and error are one pipe. There is no controlling terminal; the session is
 //!   somebody else's (its id reads 0), the process group a step's own. In [`Stdio::Terminal`] they are the caller's,
@@ -45,9 +47,17 @@
 //!
 //! # What it does not keep
 //!
-//! The kernel is shared: a hole in it is a hole in the jail. The mount table inside shows the host's path of each bind
-//! (not of the layers). Time stamps of files show the true clock. CPU instructions (`cpuid`, `rdtsc`) are not intercepted.
-//! A user's supplementary groups can not be left without privilege; nothing inside is accessible through them.
+//! - The kernel is shared: a hole in it is a hole in the jail, and what it has in its caches can be timed.
+//! - Time stamps of files, of System V objects and of received packets show the true clock, and so does how long a timer
+//!   set to a point of it takes ([`supervise`] has the list).
+//! - CPU instructions (`cpuid`, `rdtsc`) are not intercepted; `getcpu`, `Cpus_allowed` in `/proc/self/status` and
+//!   `/proc/self/sched` speak of the true processors.
+//! - In a plain world `sysinfo` tells the load, the free memory and the number of processes of the machine.
+//! - `statfs` of a bind tells how large and how full the host's file system is.
+//! - `/proc/net/sockstat` and `/proc/net/protocols` count memory of the whole machine's sockets.
+//! - `/proc/self/uid_map` tells the user id of who runs parton, `loginuid` and `sessionid` who logged in and how often.
+//! - The device nodes are the host's: who locks or watches one meets others that do.
+//! - A user's supplementary groups can not be left without privilege; nothing inside is accessible through them.
 
 mod bait;
 mod canary;
