@@ -44,7 +44,7 @@ pub fn inspect(root: &Path, files: &Tree, linkage: &Linkage, inputs: &BTreeSet<S
                 });
             }
             Ok(_) => {}
-            Err(e) => found.faults.push(Fault::Unfit(format!("{path} looks like ELF but is malformed: {e}"))),
+            Err(e) => found.faults.push(Fault::Unfit { what: format!("{path} looks like ELF but is malformed: {e}") }),
         }
     }
     // A library can also be asked for by its file name, when it has no soname.

@@ -165,7 +165,7 @@ impl Local<'_> {
         let files = match Tree::scan(&places.out) {
             Ok(files) => files,
             Err(error @ tree::Error::Io { .. }) => return Err(error.into()),
-            Err(unfit) => return Ok(End::Refused { faults: vec![Fault::Unfit(unfit.to_string())] }),
+            Err(unfit) => return Ok(End::Refused { faults: vec![Fault::Unfit { what: unfit.to_string() }] }),
         };
         let facts = files.facts();
         if facts.files + facts.links == 0 {

@@ -144,8 +144,11 @@ pub enum Fault {
         rpath: String,
     },
     /// Something is there that an output can not hold.
-    #[error("{0}")]
-    Unfit(String),
+    #[error("{what}")]
+    Unfit {
+        /// What it is, where, and why.
+        what: String,
+    },
 }
 
 /// How one phase went.
