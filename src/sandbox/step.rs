@@ -179,12 +179,14 @@ fn become_step(jail: &Jail, step: &Step, common: &Common, input: &OwnedFd, socke
     let prepare = || -> Result<Command, Failure> {
         let mut command = Command::new(&step.argv[0]);
         command.args(&step.argv[1..]).env_clear().envs(&step.env);
-        command.stdin(match jail.stdio {
-            // The jail's own, whose mode and times can not be changed.
-            Stdio::Captured => File::open("/dev/null").map(OwnedFd::from),
-            Stdio::Terminal => input.try_clone(),
-        }
-        .step("pass", "the standard input")?);
+        command.stdin(
+            match jail.stdio {
+                // The jail's own, whose mode and times can not be changed.
+                Stdio::Captured => File::open("/dev/null").map(OwnedFd::from),
+                Stdio::Terminal => input.try_clone(),
+            }
+            .step("pass", "the standard input")?,
+        );
         match jail.stdio {
             Stdio::Captured => rustix::process::setpgid(None, None).step("make", "a process group")?,
             Stdio::Terminal => foreground(),

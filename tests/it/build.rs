@@ -33,7 +33,7 @@ impl Env {
     }
 
     /// A package whose install phase is this script.
-    fn script(&self, name: &str, script: &str) {
+    pub fn script(&self, name: &str, script: &str) {
         self.package(
             name,
             &[("README", "a test\n"), ("b", "b"), ("a", "a"), ("c", "c"), ("d", "d")],

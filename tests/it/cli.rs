@@ -74,7 +74,10 @@ fn a_machine_without_user_namespaces_is_told_the_way_out() {
     let parton = env.command(&["build", "empty"]);
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "sh", "-c"]);
-    command.arg(format!("echo 0 > /proc/sys/user/max_user_namespaces && exec '{}' build empty", crate::common::PARTON));
+    command.arg(format!(
+        "echo 0 > /proc/sys/user/max_user_namespaces && exec '{}' build empty",
+        crate::common::parton().display()
+    ));
     command.current_dir(env.path()).env_clear().stdin(Stdio::null());
     command.envs(parton.get_envs().filter_map(|(key, value)| Some((key, value?))));
     let out = command.output().unwrap();

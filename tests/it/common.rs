@@ -4,8 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The program under test.
-pub const PARTON: &str = env!("CARGO_BIN_EXE_parton");
+/// The program under test; another copy of it where the environment says so, for tests that are re-executed as another
+/// user, who may not be able to reach this one.
+pub fn parton() -> PathBuf {
+    std::env::var_os("PARTON_IT_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_parton").into(), PathBuf::from)
+}
 
 /// A workspace in a directory of its own, which goes away with the value.
 pub struct Env {
@@ -48,9 +51,10 @@ pub fn project() -> &'static Path {
 }
 
 /// A store that outlives one run of the tests, so that the seed is fetched and unpacked once. Tests that break stores
-/// take their own with [`Env::with_own_store`].
+/// take their own with [`Env::with_own_store`]. Another user's tests are told theirs.
 pub fn shared_store() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("store")
+    let default = || Path::new(env!("CARGO_TARGET_TMPDIR")).join("store");
+    std::env::var_os("PARTON_IT_STORE").map_or_else(default, PathBuf::from)
 }
 
 impl Env {
@@ -75,14 +79,19 @@ impl Env {
 
     /// Copies what a workspace needs besides specs.
     pub fn copy_seed(&self) {
-        for file in ["parton.toml", "specs/seed.toml", "specs/seed.lock"] {
-            self.write(file, fs::read_to_string(project().join(file)).unwrap());
-        }
+        self.write("parton.toml", include_str!("../../parton.toml"));
+        self.write("specs/seed.toml", include_str!("../../specs/seed.toml"));
+        self.write("specs/seed.lock", include_str!("../../specs/seed.lock"));
     }
 
     /// The directory.
     pub fn path(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Path {
+        &self.store
     }
 
     /// Writes a file below the directory.
@@ -94,7 +103,7 @@ impl Env {
 
     /// A command that runs parton here.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(PARTON);
+        let mut command = Command::new(parton());
         command
             .args(args)
             .current_dir(self.path())

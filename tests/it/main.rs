@@ -8,6 +8,7 @@ mod common;
 mod compare;
 mod corpus;
 mod docs;
+mod escape;
 mod faults;
 mod fetch;
 mod licences;
