@@ -6,7 +6,7 @@ use super::root::{self, Places};
 use super::{Error, Executor, merge};
 use crate::base::{Cancel, Event, Events, Progress, RelPath, Task};
 use crate::plan::{Phase, Place, SourcePin};
-use crate::sandbox::{self, Exit, Launcher, Report, Status, Stopped};
+use crate::sandbox::{self, Exit, Launcher, Report, Status};
 use crate::store::{Stage, Store};
 use crate::tree::{self, Tree, Unpack};
 use fs_err as fs;
@@ -81,8 +81,7 @@ impl Executor for Local<'_> {
         outcome.wall = begun.elapsed();
         match &outcome.end {
             End::Built(_) => progress.done(),
-            // Nobody wants to look into a round that they stopped themselves.
-            End::Stopped { reason: Stopped::Cancelled, .. } => {}
+            end if !end.leaves_state() => {}
             _ => self.keep(order, &outcome, stage)?,
         }
         Ok(outcome)

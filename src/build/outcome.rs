@@ -77,6 +77,20 @@ pub enum End {
     },
 }
 
+impl End {
+    /// Whether the round's directories are kept for a person to look into: those of an output are not there any more,
+    /// nobody wants what they interrupted themselves, and what filled the disk would keep it full.
+    pub fn leaves_state(&self) -> bool {
+        match self {
+            Self::Built(_) => false,
+            Self::Stopped { reason, .. } => {
+                !matches!(reason, Stopped::Cancelled | Stopped::Disk(_) | Stopped::DiskReserve(_))
+            }
+            Self::Failed { .. } | Self::Refused { .. } => true,
+        }
+    }
+}
+
 /// What a build installed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Output {

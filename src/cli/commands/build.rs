@@ -101,10 +101,11 @@ fn judge(report: &Report) -> Result<(), Failure> {
                     }
                     Verdict::Failed => {
                         names.push(format!("{} failed", record.name));
-                        error = error.hint(format!(
-                            "`parton log {0}` shows the whole log, `parton shell {0}` opens a shell at the failed state",
-                            record.name
-                        ));
+                        let log = format!("`parton log {}` shows the whole log", record.name);
+                        error = error.hint(match record.failure() {
+                            Some(round) if !round.end.leaves_state() => log,
+                            _ => format!("{log}, `parton shell {}` opens a shell at the failed state", record.name),
+                        });
                     }
                     Verdict::Identical | Verdict::Unproved => {}
                 }
