@@ -140,6 +140,8 @@ pub fn limits(spec: &LimitsOverride) -> Limits {
         memory: spec.memory.or(default.memory),
         disk: spec.disk.unwrap_or(default.disk),
         processes: spec.processes.unwrap_or(default.processes),
+        descriptors: spec.descriptors.unwrap_or(default.descriptors),
+        output: spec.output.unwrap_or(default.output),
         ..default
     }
 }

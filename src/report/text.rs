@@ -277,12 +277,23 @@ pub fn stopped(reason: &Stopped) -> String {
         Stopped::Silence(limit) => {
             format!("no output for {} s; raise `silence` in the spec's [limits]", limit.as_secs())
         }
-        Stopped::Output(limit) => format!("more than {} of output", size(*limit)),
+        Stopped::Output(limit) => {
+            format!("more than {} of output; raise `output` in the spec's [limits]", size(*limit))
+        }
         Stopped::Disk(limit) => format!("more than {} on disk; raise `disk` in the spec's [limits]", size(*limit)),
         Stopped::DiskReserve(limit) => format!("less than {} left on the disk; make room", size(*limit)),
         Stopped::Processes(limit) => {
-            format!("more than {limit} processes at once; raise `processes` in the spec's [limits]")
+            format!("process limit {limit}; raise `processes` in the spec's [limits]")
         }
+        Stopped::Memory(limit) => format!("memory limit {}; raise `memory` in the spec's [limits]", size(*limit)),
+        Stopped::OutOfMemory => {
+            "the kernel ended a process for lack of memory; give this machine more, or run fewer jobs and rounds at once              (--jobs, --parallel)"
+                .to_owned()
+        }
+        Stopped::Descriptors(limit) => {
+            format!("{limit} open descriptors in one process; raise `descriptors` in the spec's [limits]")
+        }
+        Stopped::Scratch(limit) => format!("/tmp was full ({}); write large files below /build", size(*limit)),
         Stopped::Cancelled => "interrupted".to_owned(),
     }
 }

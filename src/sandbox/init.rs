@@ -15,6 +15,7 @@ use super::root::{self, Machine};
 use super::step::{self, Common, Probing, Started};
 use super::supervise::Supervisor;
 use super::sys::{self, Birth, Change, namespace};
+use super::watch::Watch;
 use super::wire::{self, Down, Up, Wire};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{DumpableBehavior, Signal};
@@ -23,13 +24,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 const USERS: &str = "users";
 
 /// Entry of the re-executed program: becomes the first process of a jail. Standard input must be the wire.
 pub fn init() -> ExitCode {
-    // Whatever the caller leaked to us is closed before anything else is opened.
+    // Neither the caller's open files nor what it did with signals is anything to us: an ignored one would stay ignored in
+    // every step, and without SIGCHLD nobody would be waited for.
     let setup = sys::close_from(3)
         .and_then(|()| sys::default_signals())
         .and_then(|()| Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?))
@@ -148,7 +150,7 @@ pub(super) fn set_time_offsets(seconds: u64) -> Result<(), Failure> {
 
 fn pid_one(jail: &Jail, bait: Option<&Bait>, wire: &mut Wire, input: &OwnedFd, privileged: bool) -> u8 {
     let built = build(jail, privileged);
-    let (common, walls) = match built {
+    let (common, walls, meminfo) = match built {
         Ok(built) => built,
         Err(failure) => return last_words(wire, Err(failure)),
     };
@@ -159,11 +161,11 @@ fn pid_one(jail: &Jail, bait: Option<&Bait>, wire: &mut Wire, input: &OwnedFd, p
         Ok(signals) => signals,
         Err(failure) => return last_words(wire, Err(failure)),
     };
-    let result = Inside { jail, bait, common, input, signals, privileged }.run(wire);
+    let result = Inside { jail, bait, common, input, signals, meminfo }.run(wire);
     last_words(wire, result)
 }
 
-fn build(jail: &Jail, privileged: bool) -> Result<(Common, Vec<Wall>), Failure> {
+fn build(jail: &Jail, privileged: bool) -> Result<(Common, Vec<Wall>, Option<fs::File>), Failure> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).wall("processes", "tie", "pid 1 to parton")?;
     rustix::process::umask(rustix::fs::Mode::from(0o022));
     let common = Common::new(jail)?;
@@ -179,11 +181,16 @@ fn build(jail: &Jail, privileged: bool) -> Result<(Common, Vec<Wall>), Failure> 
     };
     let machine = Machine { cpus, release, version };
     let kernel = text(uname.release());
-    root::enter(jail, &machine, |proc| number_processes(jail, privileged, &kernel, proc))?;
+    let mut meminfo = None;
+    root::enter(jail, &machine, |proc| {
+        // The true one, before another may be laid over it.
+        meminfo = fs::File::open(proc.join("meminfo")).ok();
+        number_processes(jail, privileged, &kernel, proc)
+    })?;
     // From here on the builder, which has the same user id, can not look into this process.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).wall("processes", "hide", "pid 1")?;
-    let walls = walls(jail, &common, &others, privileged);
-    Ok((common, walls))
+    let walls = walls(jail, &common, &others);
+    Ok((common, walls, meminfo))
 }
 
 /// Sets where process ids begin, and their highest where that is the only way to bound the number of processes.
@@ -207,13 +214,12 @@ fn pid_max_is_per_namespace(release: &str) -> bool {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 14)
 }
 
-fn walls(jail: &Jail, common: &Common, devices: &[String], privileged: bool) -> Vec<Wall> {
+fn walls(jail: &Jail, common: &Common, devices: &[String]) -> Vec<Wall> {
     let network = match devices {
         [] => "net namespace with a loopback only".to_owned(),
         // Tunnel templates that some kernels put into every namespace; all are down and lead nowhere.
         some => format!("net namespace with a loopback; {} down and unconfigured", some.join(", ")),
     };
-    let counted = if privileged { "counted by pid 1" } else { "rlimit" };
     let clock = match (jail.world.clock_offset, jail.world.uptime_offset) {
         (0, _) => "monotonic time of a time namespace",
         (_, 0) => "real time answered by pid 1",
@@ -223,7 +229,7 @@ fn walls(jail: &Jail, common: &Common, devices: &[String], privileged: bool) -> 
         ("clock", clock.to_owned()),
         ("files", "mount namespace, pivot_root, read-only overlay".to_owned()),
         ("groups", "cgroup namespace".to_owned()),
-        ("limits", format!("rlimits; processes {counted}; time, silence, output and disk watched")),
+        ("limits", "rlimits; memory, processes, descriptors, time, silence, output and disk watched".to_owned()),
         ("memory", "ipc namespace".to_owned()),
         ("names", "uts namespace".to_owned()),
         ("network", network),
@@ -258,7 +264,8 @@ struct Inside<'a> {
     common: Common,
     input: &'a OwnedFd,
     signals: OwnedFd,
-    privileged: bool,
+    /// The host's `/proc/meminfo`, if it is needed.
+    meminfo: Option<fs::File>,
 }
 
 impl Inside<'_> {
@@ -274,7 +281,7 @@ impl Inside<'_> {
     fn probe(&self, wire: &mut Wire) -> Result<bool, Failure> {
         let Some(bait) = self.bait else { return Ok(true) };
         let Probing { started, said } = step::probe(self.jail, bait, &self.common, self.input)?;
-        let mut guard = self.guard(started);
+        let mut guard = self.guard(started)?;
         let ending = guard.watch(wire, &self.signals)?;
         guard.end_all();
         match ending {
@@ -300,7 +307,7 @@ impl Inside<'_> {
                 // In the child. If parton can not hear it, it is gone and so are we.
                 let _ = wire.send(&Up::Failed(failure));
             })?;
-            let mut guard = self.guard(started);
+            let mut guard = self.guard(started)?;
             let ending = guard.watch(wire, &self.signals)?;
             if matches!(ending, Ending::Alone) {
                 sys::exit_now(2);
@@ -310,6 +317,11 @@ impl Inside<'_> {
                 Ending::Itself(status) => status,
                 _ => own.unwrap_or(Status::Signal(libc::SIGKILL)),
             };
+            if let (Ending::Itself(status), Some(met)) = (&ending, guard.watch.met())
+                && *status != Status::Code(0)
+            {
+                gone(wire.send(&Up::Stopped(met)))?;
+            }
             gone(wire.send(&Up::Ended(StepExit {
                 name: step.name.clone(),
                 status,
@@ -333,13 +345,13 @@ impl Inside<'_> {
         Ok(true)
     }
 
-    fn guard(&self, started: Started) -> Guard {
-        Guard {
+    fn guard(&self, started: Started) -> Result<Guard, Failure> {
+        Ok(Guard {
             pid: started.pid,
             peak: 0,
             supervisor: started.listener.map(|fd| Supervisor::new(fd, &self.jail.world)),
-            most: self.privileged.then_some(self.jail.limits.processes),
-        }
+            watch: Watch::new(&self.jail.limits, self.jail.tmp_size, self.meminfo.as_ref()).step("watch", "/proc")?,
+        })
     }
 }
 
@@ -348,14 +360,11 @@ struct Guard {
     pid: i32,
     peak: u64,
     supervisor: Option<Supervisor>,
-    most: Option<u64>,
+    watch: Watch,
 }
-
-const COUNT_EVERY: Duration = Duration::from_millis(100);
 
 impl Guard {
     fn watch(&mut self, wire: &mut Wire, signals: &OwnedFd) -> Result<Ending, Failure> {
-        let mut counted = Instant::now();
         loop {
             let listener = self.supervisor.as_ref().map(Supervisor::listener);
             let mut fds = vec![PollFd::new(&*wire, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
@@ -363,13 +372,10 @@ impl Guard {
                 fds.push(PollFd::new(listener, PollFlags::IN));
             }
             let held = self.supervisor.as_ref().and_then(Supervisor::patience);
-            let count = self.most.map(|_| COUNT_EVERY.saturating_sub(counted.elapsed()));
-            let timeout = match (held, count) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
-            let timeout = timeout.map(|d| Timespec { tv_sec: d.as_secs() as i64, tv_nsec: d.subsec_nanos().into() });
-            match poll(&mut fds, timeout.as_ref()) {
+            let look = self.watch.patience();
+            let timeout = held.map_or(look, |held| held.min(look));
+            let timeout = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };
+            match poll(&mut fds, Some(&timeout)) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(e) => return Err(e).step("wait", "for the step"),
             }
@@ -393,16 +399,11 @@ impl Guard {
                     return Ok(Ending::Itself(status));
                 }
             }
-            if let Some(most) = self.most
-                && counted.elapsed() >= COUNT_EVERY
-            {
-                counted = Instant::now();
-                if count_processes() > most {
-                    return match wire.send(&Up::TooManyProcesses(most)) {
-                        Ok(()) => Ok(Ending::Cut),
-                        Err(_) => Ok(Ending::Alone),
-                    };
-                }
+            if let Some(stopped) = self.watch.look() {
+                return match wire.send(&Up::Stopped(stopped)) {
+                    Ok(()) => Ok(Ending::Cut),
+                    Err(_) => Ok(Ending::Alone),
+                };
             }
         }
     }
@@ -450,11 +451,6 @@ impl Guard {
         }
         (killed, own)
     }
-}
-
-fn count_processes() -> u64 {
-    let names = fs::read_dir("/proc").into_iter().flatten().flatten();
-    names.filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit)).count() as u64
 }
 
 #[cfg(test)]

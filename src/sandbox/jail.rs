@@ -127,7 +127,8 @@ impl World {
 pub struct Limits {
     /// Processes and threads at once.
     pub processes: u64,
-    /// Bytes of address space of one process.
+    /// Bytes of memory that all processes of a step together may hold, what they share counted once, with what lies in
+    /// `/tmp` and `/dev/shm`. `None` is three quarters of what the machine, or parton's control group, has.
     pub memory: Option<u64>,
     /// Bytes of one file.
     pub file_size: u64,
@@ -232,9 +233,16 @@ pub enum Stopped {
     Disk(u64),
     /// Fewer than this many bytes were left on the file system.
     DiskReserve(u64),
-    /// More than this many processes at once. (Where the kernel itself refuses a further process, the step sees its
-    /// fork fail and this is not reported.)
+    /// This many processes and threads at once, or more.
     Processes(u64),
+    /// More than this many bytes of memory.
+    Memory(u64),
+    /// The kernel ended a process for lack of memory before any limit was passed.
+    OutOfMemory,
+    /// A process with this many open descriptors.
+    Descriptors(u64),
+    /// The private `/tmp` of so many bytes was full, and the step failed.
+    Scratch(u64),
     /// The caller cancelled.
     Cancelled,
 }

@@ -7,6 +7,7 @@ use super::error::Error;
 use super::examine::Examined;
 use super::jail::{Exit, Jail, Limits, Probe, Report, Status, Stdio, Step, StepExit, Stopped, Wall, World};
 use super::lines::Lines;
+use super::memory;
 use super::sys;
 use super::wire::{self, Down, Up, Wire};
 use crate::base::Cancel;
@@ -47,6 +48,7 @@ impl Launcher {
     }
 
     fn start(&self, stdio: Stdio, socket: UnixStream, output: Option<OwnedFd>) -> io::Result<Child> {
+        sys::expect_children();
         let mut command = Command::new(&self.exe);
         command.arg0("parton").arg(INIT_ARGUMENT).env_clear().current_dir("/").stdin(OwnedFd::from(socket));
         // Keys that interrupt are for parton, which then ends the run in order.
@@ -100,6 +102,7 @@ fn run_checked(
     }
     let baits = jail.canaries.then(|| Baits::lay(jail));
     let foreground = Foreground::remember(jail.stdio);
+    let kills = memory::kills();
     let child = launcher.start(jail.stdio, theirs, input).map_err(launch)?;
     let mut run = Run {
         jail,
@@ -126,8 +129,16 @@ fn run_checked(
     let result = run.follow();
     let ended = run.end();
     foreground.restore();
-    result?;
-    ended?;
+    // Whoever failed meanwhile, pid 1 included, most likely failed for that.
+    if run.exit.stopped.is_none()
+        && (result.is_err() || ended.is_err() || run.exit.steps.last().is_some_and(|s| s.status != Status::Code(0)))
+        && kills.zip(memory::kills()).is_some_and(|(before, after)| after > before)
+    {
+        run.exit.stopped = Some(Stopped::OutOfMemory);
+    } else {
+        result?;
+        ended?;
+    }
     let Run { failure, walls, mut exit, .. } = run;
     match failure {
         Some(error) if exit.stopped.is_none() => Err(error),
@@ -318,8 +329,10 @@ impl Run<'_> {
             Stdio::Terminal => io::stdin().as_fd().try_clone_to_owned().map_err(talk("take the standard input"))?,
         };
         wire::expect_introduction(self.wire.as_fd()).map_err(talk("meet the sandbox"))?;
+        let mut jail = Box::new(self.jail.clone());
+        jail.limits.memory.get_or_insert_with(memory::default_limit);
         let told = wire::send_descriptor(self.wire.as_fd(), input.as_fd())
-            .and_then(|()| self.wire.send(&Down::Jail(Box::new(self.jail.clone()), self.bait.take().map(Box::new))));
+            .and_then(|()| self.wire.send(&Down::Jail(jail, self.bait.take().map(Box::new))));
         match told {
             // A sandbox that is gone already: the end finds out.
             Err(e) if matches!(e.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {}
@@ -449,8 +462,8 @@ impl Run<'_> {
                     let _ = self.wire.send(&Down::Next);
                 }
             }
-            Up::TooManyProcesses(limit) => {
-                self.exit.stopped.get_or_insert(Stopped::Processes(limit));
+            Up::Stopped(why) => {
+                self.exit.stopped.get_or_insert(why);
                 self.stopping.get_or_insert_with(Instant::now);
             }
             Up::Failed(failure) => {

@@ -30,6 +30,7 @@
 //! parton ── socket, output pipe ──▶ stage 1: parton re-executed, one thread     init.rs
 //!   launch.rs                         namespaces, one mapped id
 //!   limits, lines, disk               └─▶ pid 1: mounts, pivot                  root.rs, proc.rs
+//!   memory.rs                               memory, processes, descriptors        watch.rs
 //!                                           └─▶ each step: rlimits, landlock,   step.rs
 //!                                               no capabilities, seccomp        filter.rs
 //!                                           answers what the World changes      supervise.rs
@@ -69,11 +70,13 @@ mod init;
 mod jail;
 mod launch;
 mod lines;
+mod memory;
 mod proc;
 mod root;
 mod step;
 mod supervise;
 mod sys;
+mod watch;
 mod wire;
 
 pub use canary::Tried;

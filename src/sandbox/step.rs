@@ -224,14 +224,13 @@ fn limits(jail: &Jail) -> Result<(), Failure> {
     let all = [
         // Not 0: that keeps a dump from being written to a file, but where the host has a program for dumps the kernel
         // starts it all the same, outside and as root. 1 is what the kernel takes for never.
-        (Resource::Core, Some(1), "core size"),
-        (Resource::Nproc, Some(limits.processes), "processes"),
-        (Resource::Fsize, Some(limits.file_size), "file size"),
-        (Resource::Nofile, Some(limits.descriptors), "descriptors"),
-        (Resource::As, limits.memory, "address space"),
+        (Resource::Core, 1, "core size"),
+        // The kernel counts stage 1 and pid 1 as well.
+        (Resource::Nproc, limits.processes + 2, "processes"),
+        (Resource::Fsize, limits.file_size, "file size"),
+        (Resource::Nofile, limits.descriptors, "descriptors"),
     ];
     for (resource, wanted, name) in all {
-        let Some(wanted) = wanted else { continue };
         // A host that allows less stays in force.
         let host = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
         let limit = Some(wanted.min(host));

@@ -181,6 +181,18 @@ pub fn child_signals() -> io::Result<OwnedFd> {
     }
 }
 
+/// Undoes what a caller may have left to us that keeps every child from being waited for: an ignored SIGCHLD.
+pub fn expect_children() {
+    // SAFETY: the old action is read into our own structure, for which zeroes are valid; only the disposition that means
+    // "ignore" is changed, to the default, which runs no code either.
+    unsafe {
+        let mut old: libc::sigaction = std::mem::zeroed();
+        if libc::sigaction(libc::SIGCHLD, std::ptr::null(), &raw mut old) == 0 && old.sa_sigaction == libc::SIG_IGN {
+            libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+        }
+    }
+}
+
 /// Runs `work` with SIGTTOU blocked for this thread, so that a background process may set the terminal's group.
 pub fn without_ttou<T>(work: impl FnOnce() -> T) -> T {
     // SAFETY: both sets are ours; the old mask is put back before returning.
@@ -235,6 +247,26 @@ pub fn personality(flags: u32) -> io::Result<()> {
 
 /// Layout of later programs is the same in every run.
 pub const FIXED_ADDRESSES: u32 = libc::ADDR_NO_RANDOMIZE as u32;
+
+/// Bytes of a page of memory, on the one architecture there is.
+pub const PAGE: u64 = 4096;
+
+/// Bytes in the System V shared memory segments of this ipc namespace.
+pub fn shared_segments() -> u64 {
+    const SHM_INFO: libc::c_int = 14;
+    #[repr(C)]
+    struct Info {
+        used: libc::c_int,
+        total: libc::c_ulong,
+        resident: libc::c_ulong,
+        swapped: libc::c_ulong,
+        swap: [libc::c_ulong; 2],
+    }
+    let mut info = Info { used: 0, total: 0, resident: 0, swapped: 0, swap: [0; 2] };
+    // SAFETY: for this request the kernel fills a structure of this layout, which is ours; no segment is named.
+    let result = unsafe { libc::shmctl(0, SHM_INFO, (&raw mut info).cast()) };
+    if result < 0 { 0 } else { (info.resident + info.swapped).saturating_mul(PAGE) }
+}
 
 /// A clock's seconds and nanoseconds; zero for one that this kernel does not have.
 pub fn clock(id: i32) -> (i64, i64) {

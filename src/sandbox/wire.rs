@@ -7,7 +7,7 @@ use super::bait::Bait;
 use super::canary::Tried;
 use super::error::Failure;
 use super::examine::Examined;
-use super::jail::{Jail, StepExit, Wall};
+use super::jail::{Jail, StepExit, Stopped, Wall};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
     recvmsg, sendmsg,
@@ -48,8 +48,8 @@ pub(super) enum Up {
     Step(usize),
     /// The step ended and nothing of it is left.
     Ended(StepExit),
-    /// More processes than allowed; the step is being ended.
-    TooManyProcesses(u64),
+    /// A limit was passed; the step is being ended, or has failed because of it.
+    Stopped(Stopped),
     /// Something could not be done; nothing more follows.
     Failed(Failure),
     /// All is done.

@@ -302,11 +302,13 @@ static LIMITS: Table = Table {
     name: "limits",
     doc: "What one round may use; what is absent keeps parton's default.",
     keys: &[
-        may("time", Duration, "parton's", "For one round."),
-        may("silence", Duration, "parton's", "Without a line of output."),
-        may("memory", Size, "parton's", "Address space of one process."),
-        may("disk", Size, "parton's", "Everything written during the round."),
-        may("processes", Integer, "parton's", "Processes at once."),
+        may("time", Duration, "6 hours", "For one round."),
+        may("silence", Duration, "1 hour", "Without a line of output."),
+        may("memory", Size, "three quarters of the machine's", "All processes together, with what lies in `/tmp`."),
+        may("disk", Size, "40 GiB", "Everything written during the round."),
+        may("processes", Integer, "4096", "Processes and threads at once."),
+        may("descriptors", Integer, "4096", "Open files of one process."),
+        may("output", Size, "256 MiB", "What the phases print."),
     ],
 };
 

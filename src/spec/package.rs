@@ -259,5 +259,7 @@ fn read_limits(table: &Cursor<'_>) -> LimitsOverride {
         memory: size("memory"),
         disk: size("disk"),
         processes: table.integer("processes", 1..=4_194_304),
+        descriptors: table.integer("descriptors", 16..=1_048_576),
+        output: size("output"),
     }
 }

@@ -212,12 +212,16 @@ pub struct LimitsOverride {
     pub time: Option<u64>,
     /// Seconds without output.
     pub silence: Option<u64>,
-    /// Bytes of address space of one process.
+    /// Bytes of memory of all processes together.
     pub memory: Option<u64>,
     /// Bytes on disk.
     pub disk: Option<u64>,
-    /// Processes at once.
+    /// Processes and threads at once.
     pub processes: Option<u64>,
+    /// Open descriptors of one process.
+    pub descriptors: Option<u64>,
+    /// Bytes of output.
+    pub output: Option<u64>,
 }
 
 /// `parton.toml` and everything below it.

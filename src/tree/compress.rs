@@ -28,7 +28,9 @@ pub(super) fn decoder<'a, R: BufRead + 'a>(mut input: R) -> Result<Decoder<'a>, 
     Ok(match magic.as_slice() {
         [] => return Err(Error::Truncated { format: "archive" }),
         [0x1f, 0x8b, ..] => Decoder { format: "gzip", plain: Box::new(Gunzip { stream: Some(GzDecoder::new(input)) }) },
-        [b'B', b'Z', b'h', ..] => Decoder { format: "bzip2", plain: Box::new(Bunzip::new(input).map_err(Error::Read)?) },
+        [b'B', b'Z', b'h', ..] => {
+            Decoder { format: "bzip2", plain: Box::new(Bunzip::new(input).map_err(Error::Read)?) }
+        }
         [0xfd, b'7', b'z', b'X', b'Z', 0] => {
             let xz = lzma_rust2::XzReader::new_mem_limit(input, true, XZ_MEMORY_KIB);
             Decoder { format: "xz", plain: Box::new(xz) }

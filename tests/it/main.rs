@@ -14,6 +14,7 @@ mod fetch;
 mod licences;
 mod plan;
 mod report;
+mod resources;
 mod rooms;
 mod sandbox;
 mod spec;

@@ -133,8 +133,8 @@ impl Suite<'_> {
             }
             let fetched = self.index_file(&release, &dir, &name, sha256, size)?;
             let opened = std::fs::File::open(&fetched).map_err(Halt::disk("open the index", &fetched))?;
-            let made =
-                uncompressed(opened).and_then(|plain| Lookup::build(BufReader::with_capacity(256 << 10, plain), sha256, &path));
+            let made = uncompressed(opened)
+                .and_then(|plain| Lookup::build(BufReader::with_capacity(256 << 10, plain), sha256, &path));
             let _ = std::fs::remove_file(&fetched);
             made.map_err(|e| Failure::Index(format!("{name}: {e}")))?;
             let lookup = Lookup::open(&path, sha256).ok_or_else(|| Failure::Index(format!("{name} has no lookup")))?;

@@ -103,14 +103,14 @@ pub(super) fn namespaces() -> Attempt {
 pub(super) fn limits(view: &View<'_>) -> Attempt {
     let limits = &view.jail.limits;
     let all = [
-        (Resource::Core, Some(0), "core size"),
-        (Resource::Nproc, Some(limits.processes), "processes"),
-        (Resource::Fsize, Some(limits.file_size), "file size"),
-        (Resource::Nofile, Some(limits.descriptors), "descriptors"),
+        (Resource::Core, 1, "core size"),
+        (Resource::Nproc, limits.processes + 2, "processes"),
+        (Resource::Fsize, limits.file_size, "file size"),
+        (Resource::Nofile, limits.descriptors, "descriptors"),
     ];
     for (resource, wanted, name) in all {
         let found = rustix::process::getrlimit(resource).maximum;
-        if found.unwrap_or(u64::MAX) > wanted.unwrap_or(u64::MAX) {
+        if found.unwrap_or(u64::MAX) > wanted {
             return Err(format!("{name} may be raised to {}", found.map_or("anything".to_owned(), |n| n.to_string())));
         }
     }
