@@ -162,6 +162,10 @@ fn interrupts(cancel: &Cancel) -> Result<(), CommandError> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])
         .map_err(|error| CommandError::new(Kind::Host, format!("watch for interrupts: {error}")))?;
+    // A file that may not grow is then an error with a name, not the end of this process.
+    let too_large = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, too_large)
+        .map_err(|error| CommandError::new(Kind::Host, format!("watch for files that may not grow: {error}")))?;
     let cancel = cancel.clone();
     std::thread::spawn(move || {
         for signal in signals.forever() {

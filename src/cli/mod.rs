@@ -19,6 +19,9 @@ use std::process::ExitCode;
 
 /// The whole program: reads the command line, runs the command, says what failed.
 pub fn main() -> ExitCode {
+    // What others may do with our files is the user's to say; what we may, is not.
+    let umask = rustix::process::umask(rustix::fs::Mode::empty());
+    rustix::process::umask(umask.difference(rustix::fs::Mode::RWXU));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
