@@ -38,7 +38,7 @@ pub(super) struct Bait {
 /// A file of the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FileBait {
-    #[serde(with = "super::jail::bytes::path")]
+    #[serde(with = "super::bytes::path")]
     pub path: PathBuf,
     /// Inode number and time of last change, by which it would be known inside.
     pub known_by: (u64, i64, i64),

@@ -81,6 +81,9 @@ impl Error {
                  kernel is not at fault, parton is (SECURITY.md says how to report it)"
                     .to_owned(),
             ),
+            Self::Launch { exe, .. } if exe.starts_with("/proc") => {
+                Some("parton starts itself anew by way of /proc: mount it (`mount -t proc proc /proc`)".to_owned())
+            }
             Self::Lost { .. } => Some("look into the kernel's log (dmesg) for a kill for lack of memory".to_owned()),
             _ => None,
         }
@@ -97,54 +100,92 @@ impl Error {
     }
 }
 
+/// What to do about a wall that can't be built. The words are for whoever runs this machine, or the container parton is in.
 fn advice(wall: &str, operation: &str, object: &str, source: &io::Error) -> Option<String> {
     const NESTED: &str = "inside a container: start that container with user namespaces allowed (docker: \
         --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined)";
+    const OLD: &str =
+        "needs Linux 5.19 or newer; an old container runtime may answer so for calls that it does not know";
     let errno = source.raw_os_error();
     let text = match (wall, operation) {
-        ("users", "unshare") => match errno {
-            Some(libc::ENOSPC) => {
-                "no more user namespaces are allowed: raise the limit with `sysctl user.max_user_namespaces=15000`".to_owned()
-            }
-            Some(libc::EPERM) => format!(
-                "user namespaces are forbidden for you: `sysctl kernel.unprivileged_userns_clone=1` where that exists \
-                 (Debian), `sysctl kernel.apparmor_restrict_unprivileged_userns=0` (Ubuntu), or {NESTED}"
-            ),
-            _ => "this kernel has no user namespaces (CONFIG_USER_NS)".to_owned(),
-        },
-        ("users", "write") => format!(
-            "the user id can not be mapped: {object} is refused. On Ubuntu `sysctl \
-             kernel.apparmor_restrict_unprivileged_userns=0`; {NESTED}"
-        ),
-        (_, "unshare") if errno == Some(libc::ENOSPC) => {
-            format!("no more namespaces of this kind are allowed: raise the limit in /proc/sys/user for the {object}")
+        (_, "unshare") => unshare(wall, object, errno, NESTED),
+        ("users", "write") if errno == Some(libc::EROFS) => {
+            "the user id can not be mapped because /proc is mounted read-only: mount it writable (the parts of it that are not \
+             about single processes may stay read-only only outside of a container)"
+                .to_owned()
         }
-        (_, "unshare") if errno == Some(libc::EINVAL) => format!("this kernel has no {object}"),
-        (_, "unshare") if errno == Some(libc::EPERM) => format!(
-            "new namespaces give you no rights here: `sysctl kernel.apparmor_restrict_unprivileged_userns=0` (Ubuntu), or {NESTED}"
+        ("users", "write") => format!(
+            "the user id can not be mapped: {object} is refused. Root of a container needs CAP_SETFCAP for that (docker: \
+             --cap-add SETFCAP), an ordinary user needs nothing (docker: --user 1000). On Ubuntu `sysctl \
+             kernel.apparmor_restrict_unprivileged_userns=0`; {NESTED}"
         ),
         ("processes", "mount") if errno == Some(libc::EPERM) => format!(
             "a fresh /proc is refused because parts of this host's /proc are hidden; {NESTED}"
         ),
         ("files", "mount") if object.contains("overlay") => match errno {
             Some(libc::ENODEV) => "this kernel has no overlay file system: `modprobe overlay`".to_owned(),
-            Some(libc::EPERM) => "overlay file systems in user namespaces need Linux 5.11 or newer".to_owned(),
-            _ => "the layers must be directories on a file system that overlayfs accepts (not overlayfs of an old kernel, \
-                  not NFS without extended attributes)"
+            Some(libc::EPERM) => {
+                format!("overlay file systems in user namespaces need Linux 5.11 or newer, and nobody who forbids them; {NESTED}")
+            }
+            _ => "overlayfs refuses these layers: they must be directories, not on NFS without extended attributes, and on no \
+                  more than one overlay (two overlays are all that the kernel stacks; in a container put the store on a volume)"
                 .to_owned(),
         },
-        ("rights", _) if object.contains("landlock") => {
-            "needs Linux 5.19 or newer with landlock switched on: CONFIG_SECURITY_LANDLOCK=y, and `landlock` in the list \
-             of /sys/kernel/security/lsm (boot parameter lsm=)"
+        ("files", "open") if object.starts_with("/dev/") => {
+            format!("this host has no {object}; a container gets it from its runtime, a chroot from `mount --rbind /dev`")
+        }
+        ("files", "show") if object.contains("noexec") => {
+            "what is built there could not be run: mount the file system of the store with `exec`, or name another place with \
+             --store or PARTON_STORE"
                 .to_owned()
         }
-        ("system calls", _) => "needs Linux 5.19 or newer with CONFIG_SECCOMP_FILTER; an outer sandbox may already listen to \
-             system calls, of which the kernel allows only one"
-            .to_owned(),
+        ("system calls", _) if errno == Some(libc::EBUSY) => {
+            "an outer sandbox listens to system calls already, of which the kernel allows only one: run parton outside of it, or \
+             without its listener"
+                .to_owned()
+        }
+        ("system calls", "install" | "use") if object.contains("filter") => {
+            format!("needs Linux 5.19 or newer with CONFIG_SECCOMP_FILTER, and nobody who forbids it; {NESTED}")
+        }
+        ("files" | "processes" | "system calls" | "network" | "names", _) if errno == Some(libc::ENOSYS) => OLD.to_owned(),
+        ("rights", _) if object.contains("landlock") => {
+            "needs Linux 5.19 or newer with landlock switched on: CONFIG_SECURITY_LANDLOCK=y, and `landlock` in the list \
+             of /sys/kernel/security/lsm (boot parameter lsm=); an outer sandbox must not forbid it"
+                .to_owned()
+        }
+        ("system calls", "trace") => format!(
+            "the programs of a varied round must be traced as they start: `sysctl kernel.yama.ptrace_scope=1` where that is 3; \
+             {NESTED}"
+        ),
         ("clock", _) => "needs a kernel with time namespaces (CONFIG_TIME_NS)".to_owned(),
+        ("network", "switch on") => "this kernel gives new net namespaces no loopback device that can be used".to_owned(),
+        _ if matches!(errno, Some(libc::EPERM | libc::EACCES)) => format!("an outer sandbox forbids it; {NESTED}"),
         _ => return None,
     };
     Some(text)
+}
+
+/// The same for new namespaces.
+fn unshare(wall: &str, object: &str, errno: Option<i32>, nested: &str) -> String {
+    match (wall, errno) {
+        ("users", Some(libc::ENOSPC)) => {
+            "no more user namespaces are allowed: raise the limit with `sysctl user.max_user_namespaces=15000`"
+                .to_owned()
+        }
+        ("users", Some(libc::EPERM)) => format!(
+            "user namespaces are forbidden for you: `sysctl kernel.unprivileged_userns_clone=1` where that exists \
+             (Debian), `sysctl kernel.apparmor_restrict_unprivileged_userns=0` (Ubuntu), or {nested}. In a chroot the kernel \
+             forbids them to everybody: enter it by pivot_root, as containers do"
+        ),
+        ("users", _) => "this kernel has no user namespaces (CONFIG_USER_NS)".to_owned(),
+        (_, Some(libc::ENOSPC)) => {
+            format!("no more namespaces of this kind are allowed: raise the limit in /proc/sys/user for the {object}")
+        }
+        (_, Some(libc::EINVAL)) => format!("this kernel has no {object}"),
+        _ => format!(
+            "new namespaces give you no rights here: `sysctl kernel.apparmor_restrict_unprivileged_userns=0` (Ubuntu), or {nested}"
+        ),
+    }
 }
 
 /// An error on its way out of the jail.

@@ -30,10 +30,11 @@ const USERS: &str = "users";
 
 /// Entry of the re-executed program: becomes the first process of a jail. Standard input must be the wire.
 pub fn init() -> ExitCode {
-    // Neither the caller's open files nor what it did with signals is anything to us: an ignored one would stay ignored in
-    // every step, and without SIGCHLD nobody would be waited for.
-    let setup = sys::close_from(3)
-        .and_then(|()| sys::default_signals())
+    // None of the caller's habits is anything to us: not its open files, not the machine it pretends to be, not what it did
+    // with signals (an ignored one would stay ignored in every step, and without SIGCHLD nobody would be waited for).
+    let closed = sys::close_from(3);
+    let personality = sys::personality(0);
+    let setup = sys::default_signals()
         .and_then(|()| Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?))
         .and_then(|()| std::io::stdin().as_fd().try_clone_to_owned());
     let Ok(socket) = setup else { return ExitCode::from(2) };
@@ -53,7 +54,10 @@ pub fn init() -> ExitCode {
         // machine. The file opens only where there is a terminal to leave.
         let _ = sys::leave_terminal(tty.as_fd());
     }
-    let privileged = match separate(&jail) {
+    let ours = closed
+        .wall("files", "close", "the caller's descriptors")
+        .and_then(|()| personality.wall("system calls", "set", "the personality"));
+    let privileged = match ours.and_then(|()| separate(&jail)) {
         Ok(privileged) => privileged,
         Err(failure) => {
             let _ = wire::introduce(wire.as_fd());
@@ -389,6 +393,9 @@ impl Guard {
             if let Some(supervisor) = &mut self.supervisor {
                 if ready.get(2).is_some_and(|r| r.contains(PollFlags::IN)) {
                     supervisor.serve();
+                    if let Some(failure) = supervisor.refused() {
+                        return Err(failure);
+                    }
                 }
                 supervisor.look_after();
             }

@@ -14,7 +14,7 @@ pub const CONTRACT: u64 = 2;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Jail {
     /// Read-only layers that are merged to the root `/`, topmost first. At least one.
-    #[serde(with = "bytes::paths")]
+    #[serde(with = "super::bytes::paths")]
     pub root: Vec<PathBuf>,
     /// Further read-only merged trees, each at an absolute path.
     pub overlays: Vec<Overlay>,
@@ -50,7 +50,7 @@ pub struct Overlay {
     /// Absolute path inside.
     pub at: String,
     /// Layers, topmost first. Empty shows an empty directory.
-    #[serde(with = "bytes::paths")]
+    #[serde(with = "super::bytes::paths")]
     pub layers: Vec<PathBuf>,
 }
 
@@ -60,7 +60,7 @@ pub struct Bind {
     /// Absolute path inside.
     pub at: String,
     /// The directory outside.
-    #[serde(with = "bytes::path")]
+    #[serde(with = "super::bytes::path")]
     pub from: PathBuf,
     /// Whether steps may write there.
     pub write: bool,
@@ -270,40 +270,6 @@ pub struct Probe {
     pub by: String,
     /// How often it was tried, and stopped each time.
     pub times: u32,
-}
-
-/// Paths of the host as their bytes: they need not be text.
-pub(super) mod bytes {
-    pub(super) mod path {
-        use serde::{Deserialize as _, Deserializer, Serializer};
-        use std::ffi::OsString;
-        use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-        use std::path::{Path, PathBuf};
-
-        pub(in super::super) fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
-            to.collect_seq(path.as_os_str().as_bytes())
-        }
-
-        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
-            Vec::<u8>::deserialize(from).map(|bytes| PathBuf::from(OsString::from_vec(bytes)))
-        }
-    }
-
-    pub(super) mod paths {
-        use serde::{Deserialize, Deserializer, Serialize, Serializer};
-        use std::path::PathBuf;
-
-        #[derive(Serialize, Deserialize)]
-        struct One(#[serde(with = "super::path")] PathBuf);
-
-        pub(in super::super) fn serialize<S: Serializer>(paths: &[PathBuf], to: S) -> Result<S::Ok, S::Error> {
-            to.collect_seq(paths.iter().map(|path| One(path.clone())))
-        }
-
-        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<PathBuf>, D::Error> {
-            Ok(Vec::<One>::deserialize(from)?.into_iter().map(|One(path)| path).collect())
-        }
-    }
 }
 
 impl Canon for World {

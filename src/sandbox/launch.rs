@@ -87,6 +87,19 @@ fn run_checked(
     report: &mut dyn FnMut(Report<'_>),
     cancel: &Cancel,
 ) -> Result<Exit, Error> {
+    match attempt(launcher, jail, report, cancel)? {
+        (exit, None) => Ok(exit),
+        (_, Some(error)) => Err(error),
+    }
+}
+
+/// What became of a run; with what the inside could not do, if that ended it.
+fn attempt(
+    launcher: &Launcher,
+    jail: &Jail,
+    report: &mut dyn FnMut(Report<'_>),
+    cancel: &Cancel,
+) -> Result<(Exit, Option<Error>), Error> {
     let began = Instant::now();
     let launch = |source| Error::Launch { exe: launcher.exe.clone(), source };
     let (ours, theirs) = UnixStream::pair().map_err(launch)?;
@@ -140,22 +153,37 @@ fn run_checked(
         ended?;
     }
     let Run { failure, walls, mut exit, .. } = run;
-    match failure {
-        Some(error) if exit.stopped.is_none() => Err(error),
-        _ => {
-            // A run that was stopped before its walls stood has none to show.
-            exit.walls = walls.unwrap_or_default();
-            Ok(exit)
-        }
-    }
+    // A run that was stopped before its walls stood has none to show.
+    exit.walls = walls.unwrap_or_default();
+    let failure = failure.filter(|_| exit.stopped.is_none());
+    Ok((exit, failure))
 }
 
-/// Builds all walls around nothing, and says which they are. None of them was probed.
+/// Builds all walls around nothing, in a world that needs all of them, and says which they are. None of them is probed.
 ///
 /// # Errors
 /// The first wall that this host does not give, with [`Error::help`] on what to do about it.
 pub fn probe(launcher: &Launcher) -> Result<Vec<Wall>, Error> {
-    run_checked(launcher, &empty(World::default()), &mut |_| {}, &Cancel::new()).map(|exit| exit.walls)
+    let jail = Jail {
+        // What it sheds and is put under before its program is executed are walls as well; there is none to execute.
+        steps: vec![Step {
+            name: "probe".to_owned(),
+            argv: vec![NOTHING.to_owned()],
+            env: BTreeMap::new(),
+            cwd: "/".to_owned(),
+            timeout: None,
+        }],
+        ..empty(World { clock_offset: 1, uptime_offset: 1, ..World::default() })
+    };
+    match attempt(launcher, &jail, &mut |_| {}, &Cancel::new())? {
+        (exit, Some(Error::Step { object, source, .. }))
+            if object == NOTHING && source.kind() == io::ErrorKind::NotFound =>
+        {
+            Ok(exit.walls)
+        }
+        (_, Some(error)) => Err(error),
+        (_, None) => Err(Error::Lost { status: "it executed a program that is not there".to_owned() }),
+    }
 }
 
 /// Builds all walls around nothing, in such a world, and tries to get through each from inside: [`Exit::walls`] and
@@ -230,6 +258,9 @@ fn empty(world: World) -> Jail {
         stdio: Stdio::Captured,
     }
 }
+
+/// A program that no root has.
+const NOTHING: &str = "/nothing";
 
 /// Refuses what could only be a mistake.
 fn check(jail: &Jail) -> Result<(), Error> {
@@ -325,7 +356,12 @@ impl Run<'_> {
     fn follow(&mut self) -> Result<(), Error> {
         let talk = |operation| move |source| Error::Talk { operation, source };
         let input = match self.jail.stdio {
-            Stdio::Captured => OwnedFd::from(File::open("/dev/null").map_err(talk("open /dev/null"))?),
+            Stdio::Captured => File::open("/dev/null").map(OwnedFd::from).map_err(|source| Error::Wall {
+                wall: "files".to_owned(),
+                operation: "open".to_owned(),
+                object: "/dev/null".to_owned(),
+                source,
+            })?,
             Stdio::Terminal => io::stdin().as_fd().try_clone_to_owned().map_err(talk("take the standard input"))?,
         };
         wire::expect_introduction(self.wire.as_fd()).map_err(talk("meet the sandbox"))?;
@@ -345,7 +381,10 @@ impl Run<'_> {
             // A step is announced before it can write, but we may have looked at the wire just before both.
             wire = wire || (output && self.wire.readable());
             if wire && !self.met {
-                let pid = wire::introduced(self.wire.as_fd()).map_err(talk("meet the sandbox"))?;
+                let pid = match wire::introduced(self.wire.as_fd()) {
+                    Err(e) if e.kind() == io::ErrorKind::ConnectionReset => None,
+                    pid => pid.map_err(talk("meet the sandbox"))?,
+                };
                 // Gone without a word: the end finds out.
                 let Some(pid) = pid else { return Ok(()) };
                 // A short run may be over before we look: then there is no process to hold, but all it said is there.

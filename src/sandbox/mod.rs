@@ -61,6 +61,7 @@
 //! - A user's supplementary groups can not be left without privilege; nothing inside is accessible through them.
 
 mod bait;
+mod bytes;
 mod canary;
 mod disk;
 mod error;

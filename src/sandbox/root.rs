@@ -21,7 +21,7 @@ use super::error::{Doing, Failure};
 use super::jail::{Jail, Stdio};
 use super::proc::{self, Cover};
 use super::sys;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatVfsMountFlags, StatxFlags, mkdirat, open, openat, statx};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatVfsMountFlags, StatxFlags, fstatvfs, mkdirat, open, openat, statx};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
     UnmountFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount, mount_bind, mount_change, move_mount,
@@ -272,7 +272,8 @@ fn overlay(layers: &[PathBuf], first: Option<&str>, at: &str, stock: &OwnedFd) -
     let options = format!("userxattr,lowerdir={}\0", numbers.join(":"));
     let options = std::ffi::CStr::from_bytes_with_nul(options.as_bytes()).unwrap_or_default();
     let shown = || {
-        format!("an overlay of {} layers at /{}", layers.len(), at.trim_start_matches("root").trim_start_matches('/'))
+        let (count, s) = (layers.len(), if layers.len() == 1 { "" } else { "s" });
+        format!("an overlay of {count} layer{s} at /{}", at.trim_start_matches("root").trim_start_matches('/'))
     };
     chdir("/proc/self/fd").wall(FILES, "enter", "/proc/self/fd")?;
     let target = format!("{}", target.as_raw_fd());
@@ -283,14 +284,19 @@ fn overlay(layers: &[PathBuf], first: Option<&str>, at: &str, stock: &OwnedFd) -
 
 /// Shows a directory of the host at `at`.
 fn attach(from: &Path, at: &str, write: bool) -> Result<(), Failure> {
-    let show = || -> std::io::Result<()> {
+    let object = || format!("{} at {}", from.display(), at.trim_start_matches("root"));
+    let show = || -> std::io::Result<bool> {
         let tree = open_tree(CWD, from, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
         let read_only = if write { 0 } else { sys::attribute::READ_ONLY };
         sys::restrict_mount(tree.as_fd(), read_only | sys::attribute::NO_SUID | sys::attribute::NO_DEV)?;
         move_mount(tree.as_fd(), "", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
-        Ok(())
+        Ok(fstatvfs(&tree)?.f_flag.contains(StatVfsMountFlags::NOEXEC))
     };
-    show().wall(FILES, "show", format!("{} at {}", from.display(), at.trim_start_matches("root")))
+    match show().wall(FILES, "show", object())? {
+        false => Ok(()),
+        // The kernel lets no user namespace take that back, and every build would fail at its first own program.
+        true => Err(rustix::io::Errno::ACCESS).wall(FILES, "show", format!("{}: it is mounted noexec", object())),
+    }
 }
 
 /// Mounts the writable memory file system behind `/tmp` and `/dev/shm`.

@@ -6,6 +6,7 @@ use super::error::{Doing, Failure};
 use super::filter;
 use super::jail::{Jail, Stdio, Step};
 use super::root;
+use super::supervise;
 use super::sys::{self, Birth, Insn};
 use super::wire;
 use landlock::{
@@ -39,12 +40,16 @@ pub(super) struct Common {
 impl Common {
     /// Compiles the filter and makes sure that the kernel has what steps will need.
     pub(super) fn new(jail: &Jail) -> Result<Self, Failure> {
-        let version = sys::landlock_version();
+        let version = sys::landlock_version().wall(RIGHTS, "use", "landlock")?;
         if version < LANDLOCK_AT_LEAST {
-            return Err(rustix::io::Errno::OPNOTSUPP).wall(RIGHTS, "use", format!("landlock {LANDLOCK_AT_LEAST}"));
+            let object = format!("landlock, of which this kernel has version {version}, not {LANDLOCK_AT_LEAST}");
+            return Err(rustix::io::Errno::OPNOTSUPP).wall(RIGHTS, "use", object);
         }
-        if !filter::ACTIONS.iter().all(|action| sys::seccomp_knows(*action)) {
-            return Err(rustix::io::Errno::NOSYS).wall(CALLS, "use", "system call filters");
+        for action in filter::ACTIONS {
+            sys::seccomp_knows(action).wall(CALLS, "use", "system call filters")?;
+        }
+        if jail.world.intercepts() {
+            supervise::able()?;
         }
         Ok(Self {
             program: filter::program(&jail.world),
@@ -191,9 +196,9 @@ fn become_step(jail: &Jail, step: &Step, common: &Common, input: &OwnedFd, socke
             Stdio::Captured => rustix::process::setpgid(None, None).step("make", "a process group")?,
             Stdio::Terminal => foreground(),
         }
-        if !jail.world.random_addresses {
-            sys::personality(sys::FIXED_ADDRESSES).step("fix", "the address layout")?;
-        }
+        // Never the caller's, which may be another machine's or fix what shall be random.
+        let personality = if jail.world.random_addresses { 0 } else { sys::FIXED_ADDRESSES };
+        sys::personality(personality).wall(CALLS, "set", "the personality")?;
         rustix::process::chdir(step.cwd.as_str()).step("enter", &step.cwd)?;
         sys::close_from_on_exec(3).step("close", "descriptors")?;
         confine(jail, common, socket.as_fd())?;

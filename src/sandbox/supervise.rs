@@ -18,6 +18,7 @@
 //! `timer_settime` and `mq_timedsend`/`mq_timedreceive` with absolute real time (they would wait too long),
 //! `FUTEX_LOCK_PI` with a deadline, and a program that searches its own memory map for the vDSO.
 
+use super::error::{Doing, Failure};
 use super::jail::World;
 use super::proc::KERNEL_VERSION;
 use super::sys::{self, Call, Change, Reply};
@@ -34,6 +35,10 @@ pub(super) struct Supervisor {
     seized: BTreeSet<i32>,
     held: Vec<Held>,
     buffer: Vec<u8>,
+    /// Why the very first program could not be watched.
+    refused: Option<Failure>,
+    /// Whether any was.
+    watched: bool,
 }
 
 /// A thread that waits for a point of the wall clock.
@@ -54,13 +59,45 @@ const NUDGE: Duration = Duration::from_millis(20);
 /// The largest batch of directory entries that is handed out at once.
 const LARGEST_BATCH: usize = 256 << 10;
 
+/// Makes sure of the calls that answering needs, by trying them on this very process.
+pub(super) fn able() -> Result<(), Failure> {
+    use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+    const CALLS: &str = "system calls";
+    let own = getpid();
+    let number = own.as_raw_nonzero().get() as u32;
+    let mut word = [0; 8];
+    let address = (&raw mut word) as u64;
+    sys::read_memory(number, address, &mut [0; 8]).wall(CALLS, "use", "process_vm_readv")?;
+    sys::write_memory(number, address, &[0; 8]).wall(CALLS, "use", "process_vm_writev")?;
+    let process = pidfd_open(own, PidfdFlags::empty()).wall(CALLS, "use", "pidfd_open")?;
+    pidfd_getfd(&process, 0, PidfdGetfdFlags::empty()).wall(CALLS, "use", "pidfd_getfd")?;
+    match sys::seize(i32::MAX) {
+        // Nobody has that number, and that would be the only reason.
+        Err(e) if e.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+        other => other.wall(CALLS, "trace", "the programs inside"),
+    }
+}
+
 /// Success, an answer, or an error number for the caller.
 type Answered = Result<Reply, i32>;
 
 impl Supervisor {
     pub(super) fn new(listener: OwnedFd, world: &World) -> Self {
         sys::wake_in_step(listener.as_fd());
-        Self { listener, world: world.clone(), seized: BTreeSet::new(), held: Vec::new(), buffer: Vec::new() }
+        Self {
+            listener,
+            world: world.clone(),
+            seized: BTreeSet::new(),
+            held: Vec::new(),
+            buffer: Vec::new(),
+            refused: None,
+            watched: false,
+        }
+    }
+
+    /// Why this host lets nobody be watched, if that is so.
+    pub(super) fn refused(&mut self) -> Option<Failure> {
+        self.refused.take()
     }
 
     /// Becomes readable when a call waits.
@@ -192,12 +229,18 @@ impl Supervisor {
         match sys::seize(pid) {
             Ok(()) => {
                 self.seized.insert(pid);
+                self.watched = true;
             }
             // Traced since an exec that failed. What the set says is not enough: a thread that executes a program takes
             // over its process's id, and its own may be given to another process, which nobody has seized.
             Err(e) if e.raw_os_error() == Some(libc::EPERM) && self.seized.contains(&pid) => {}
             // A program that could not be watched would see the true clock, so it does not start.
-            Err(_) => return Err(libc::EAGAIN),
+            Err(error) => {
+                if !self.watched {
+                    self.refused = Err::<(), _>(error).wall("system calls", "trace", "the programs inside").err();
+                }
+                return Err(libc::EAGAIN);
+            }
         }
         Ok(Reply::Continue)
     }

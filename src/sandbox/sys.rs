@@ -422,11 +422,11 @@ pub fn restrict_mount(fd: BorrowedFd<'_>, attributes: u64) -> io::Result<()> {
     check(result).map(drop)
 }
 
-/// The version of landlock that the kernel offers; 0 for none.
-pub fn landlock_version() -> i32 {
+/// The version of landlock that the kernel offers.
+pub fn landlock_version() -> io::Result<i32> {
     // SAFETY: with the version flag the kernel takes no structure.
     let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0_usize, 1_u32) };
-    version.max(0) as i32
+    check(version).map(|version| version as i32)
 }
 
 /// One instruction of a classic BPF program, as the kernel wants it.
@@ -466,10 +466,11 @@ pub fn seccomp(program: &[Insn], listen: bool) -> io::Result<Option<OwnedFd>> {
     }
 }
 
-/// Whether the kernel knows this return value of filters.
-pub fn seccomp_knows(action: u32) -> bool {
+/// Makes sure that the kernel knows this return value of filters.
+pub fn seccomp_knows(action: u32) -> io::Result<()> {
     // SAFETY: the kernel reads one number from a pointer to our own.
-    unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) == 0 }
+    let known = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) };
+    check(known).map(drop)
 }
 
 /// A system call that waits for our answer.

@@ -148,7 +148,7 @@ impl Watch {
             };
             let Ok(task) = statat(&self.proc, of("task"), AtFlags::empty()) else { continue };
             look.pids.push(pid);
-            look.threads += (task.st_nlink as u64).saturating_sub(2).max(1);
+            look.threads += task.st_nlink.saturating_sub(2).max(1);
             let fd = of("fd");
             let open = if self.counts_descriptors {
                 statat(&self.proc, fd, AtFlags::empty()).map_or(0, |stat| stat.st_size as u64)

@@ -191,7 +191,19 @@ fn every_wall_stands_and_is_named() {
     let names: Vec<&str> = walls.iter().map(|w| w.name.as_str()).collect();
     assert_eq!(
         names,
-        ["files", "groups", "limits", "memory", "names", "network", "processes", "rights", "system calls", "users"]
+        [
+            "clock",
+            "files",
+            "groups",
+            "limits",
+            "memory",
+            "names",
+            "network",
+            "processes",
+            "rights",
+            "system calls",
+            "users"
+        ]
     );
 }
 
