@@ -11,6 +11,7 @@ mod docs;
 mod escape;
 mod faults;
 mod fetch;
+mod hosts;
 mod licences;
 mod plan;
 mod report;
