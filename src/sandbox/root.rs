@@ -21,7 +21,7 @@ use super::error::{Doing, Failure};
 use super::jail::{Jail, Stdio};
 use super::proc::{self, Cover};
 use super::sys;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatVfsMountFlags, StatxFlags, fstatvfs, mkdirat, open, openat, statx};
+use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags, fstatvfs, mkdirat, open, openat};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
     UnmountFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount, mount_bind, mount_change, move_mount,
@@ -119,8 +119,9 @@ fn leave_for(new: &str) -> Result<(), Failure> {
     unmount(".", UnmountFlags::DETACH).wall(FILES, "unmount", "the stock")?;
     unmount(".", UnmountFlags::DETACH).wall(FILES, "unmount", "the old root")?;
     chdir("/").wall(FILES, "enter", "/")?;
-    let id = |path: &str| statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID).wall(FILES, "look at", path);
-    match id("/..")?.stx_mnt_id == id("/")?.stx_mnt_id {
+    let look = |path: &str| rustix::fs::stat(path).wall(FILES, "look at", path);
+    let (root, above) = (look("/")?, look("/..")?);
+    match (root.st_dev, root.st_ino) == (above.st_dev, above.st_ino) {
         true => Ok(()),
         false => Err(rustix::io::Errno::BUSY).wall(FILES, "leave", "the old root: /.. still leads there"),
     }

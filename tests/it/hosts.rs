@@ -7,7 +7,7 @@
 //!
 //! `ci/hosts` prints the table of all of them.
 
-use crate::common::{Env, PARTON, shared_store};
+use crate::common::{Env, parton, shared_store};
 use crate::sandbox::{processes_with, wait_until};
 use parton::sandbox::{Launcher, probe};
 use std::fs;
@@ -447,7 +447,7 @@ static FILES: &[Case] = &[
     case(
         "a store on a tmpfs",
         ROOT,
-        "mkdir $DIR/m; mount -t tmpfs x $DIR/m; cp -a $PARTON_STORE $DIR/m/store; export PARTON_STORE=$DIR/m/store",
+        "mkdir $DIR/m; mount -t tmpfs x $DIR/m; mkdir $DIR/m/store; cd $PARTON_STORE; cp -a $(ls | grep -vx -e tmp -e kept) $DIR/m/store; mkdir $DIR/m/store/tmp $DIR/m/store/kept; cd $DIR; export PARTON_STORE=$DIR/m/store",
         "",
         Builds,
     ),
@@ -622,7 +622,8 @@ impl Case {
             self.name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
         let name = format!("host-{}", name.trim_matches('-').replace("--", "-"));
         env.script(&name, SCRIPT);
-        let output = self.command(&env, &[PARTON, "build", &name, "--rebuild", "--json"]).output().unwrap();
+        let output =
+            self.command(&env, &[parton().to_str().unwrap(), "build", &name, "--rebuild", "--json"]).output().unwrap();
         Came { output }
     }
 }
@@ -697,7 +698,7 @@ fn judge(case: &Case) -> Result<String, String> {
 #[ignore = "run on each host"]
 fn helper_that_probes() {
     use std::io::Write as _;
-    let text = match probe(&Launcher::with_program(PARTON)) {
+    let text = match probe(&Launcher::with_program(parton())) {
         Ok(walls) => format!("walls: {}", walls.iter().map(|wall| wall.name.as_str()).collect::<Vec<_>>().join(", ")),
         Err(error) => format!("error: {error}\nhint: {}", error.help().unwrap_or_default()),
     };
@@ -705,7 +706,7 @@ fn helper_that_probes() {
 }
 
 const WALLS: &str =
-    "walls: clock, files, groups, limits, memory, names, network, processes, rights, system calls, users\n";
+    "walls: clock, files, groups, limits, memory, names, network, processes, rights, system calls, users, world\n";
 
 /// The probe says of a host what a build there comes to.
 fn all_of_with_probe(cases: &[Case]) {

@@ -202,7 +202,8 @@ fn every_wall_stands_and_is_named() {
             "processes",
             "rights",
             "system calls",
-            "users"
+            "users",
+            "world"
         ]
     );
 }
@@ -310,10 +311,7 @@ fn nothing_is_above_the_root() {
     fs::set_permissions(&bait, fs::Permissions::from_mode(0o600)).unwrap();
     let before = fs::metadata(&bait).unwrap();
     let lines = Build::new().probe(&["above", &format!("/..{}", bait.display())]).run().ok();
-    let table = Build::new().probe(&["cat", "/proc/self/mountinfo"]).run().ok();
-    let roots: Vec<&String> = table.iter().filter(|line| line.split(' ').nth(4) == Some("/")).collect();
     assert_eq!(lines, ["the root is the top", "stat ENOENT", "chmod ENOENT", "utime ENOENT"]);
-    assert_eq!(roots.len(), 1, "{roots:#?}");
     let after = fs::metadata(&bait).unwrap();
     assert_eq!((after.mode(), after.mtime_nsec()), (before.mode(), before.mtime_nsec()));
 }

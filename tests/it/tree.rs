@@ -18,7 +18,11 @@ struct Place(tempfile::TempDir);
 
 impl Place {
     fn new() -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
+        Self::below(std::env::temp_dir())
+    }
+
+    fn below(dir: impl AsRef<Path>) -> Self {
+        let place = Self(tempfile::tempdir_in(dir).unwrap());
         fs::create_dir(place.dest()).unwrap();
         fs::create_dir(place.0.path().join("beside")).unwrap();
         fs::write(place.0.path().join("beside/file"), b"untouched").unwrap();
@@ -259,7 +263,8 @@ fn the_other_order_is_another_order() {
     let names: Vec<String> = (0..50).map(|i| format!("f{i:02}")).collect();
     let archive = names.iter().fold(Archive::new(), |archive, name| archive.file(name, name.as_bytes())).end();
     let [forward, reverse] = [Order::Forward, Order::Reverse].map(|order| {
-        let place = Place::new();
+        // In memory, where inodes are numbered in the order of their making; a disk that is in use gives out what is free.
+        let place = Place::below("/dev/shm");
         place.unpack(&archive, &Unpack { order, ..Unpack::source(0) }).unwrap();
         let inode = |name: &String| fs::metadata(place.at(name)).unwrap().ino();
         let numbers: Vec<u64> = names.iter().map(inode).collect();

@@ -149,7 +149,7 @@ impl Lookup {
 
     /// Number of files it knows.
     #[cfg(test)]
-    pub fn len(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.entries
     }
 
@@ -212,7 +212,7 @@ mod tests {
         let path = dir.path().join("l");
         build(sources().as_bytes(), hash(1), &path).unwrap();
         let lookup = Lookup::open(&path, hash(1)).unwrap();
-        assert_eq!(lookup.len(), 51);
+        assert_eq!(lookup.count(), 51);
         for n in 0..50 {
             let found = lookup.find(&hash(n)).unwrap();
             assert_eq!(found.path, format!("pool/p{n}/p{n}.orig.tar.xz"));

@@ -66,7 +66,7 @@ const PROBES: &[Probe] = &[
     ("network", "vsock", |_| network::socket(AddressFamily::VSOCK, SocketType::STREAM, None)),
     ("files", "the host's files", places::host_files),
     ("files", "what is above the root", |_| places::above_the_root()),
-    ("files", "mounts that are not of this jail", places::foreign_mounts),
+    ("files", "the table of mounts", places::mount_table),
     ("files", "writing to inputs", places::write_inputs),
     ("files", "hard links to inputs", places::link_input),
     ("files", "devices", places::foreign_devices),

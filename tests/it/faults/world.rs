@@ -2,7 +2,7 @@
 //! in it are as real as any, take a tenth of a second, and need no network.
 
 use super::errors::copy;
-use crate::common::{Env, PARTON};
+use crate::common::{Env, parton};
 use crate::fetch::server::{Request, Server, head, reply};
 use parton::base::Sha256;
 use std::collections::{BTreeMap, BTreeSet};
@@ -142,7 +142,7 @@ impl World {
     /// The same, but it first reads a line from its standard input.
     pub fn waiting(&self, store: &Path, args: &[&str]) -> Command {
         let mut command = Command::new("sh");
-        command.args(["-c", "read go; exec \"$@\" < /dev/null", "sh", PARTON]).args(args);
+        command.args(["-c", "read go; exec \"$@\" < /dev/null", "sh"]).arg(parton()).args(args);
         command.current_dir(self.path()).env_clear().env("HOME", self.path()).env("PATH", "/usr/bin:/bin");
         command.env("PARTON_STORE", store).env("TMPDIR", self.temporary());
         command

@@ -115,16 +115,16 @@ fn a_wall_that_breaks_during_the_run_takes_its_result_away() {
         assert!(wait_until(|| !processes_with("in-a-broken-jail").is_empty()));
         let pid = processes_with("in-a-broken-jail")[0].split(' ').next().unwrap().to_owned();
         // Who made the jail's user namespace may do anything to it from outside.
-        let out = Command::new(tools().join("layer/bin/probe")).args(["mount-in", &pid, "/etc"]).output();
+        let out = Command::new(tools().join("layer/bin/probe")).args(["rename-in", &pid, "foreign"]).output();
         fs::write(go, "").unwrap();
         out.unwrap()
     });
     let result = build.run_result(&Cancel::new()).map(|ran| ran.exit);
     let out = breaker.join().unwrap();
-    assert_eq!(String::from_utf8_lossy(&out.stdout), "mount ok\n");
+    assert_eq!(String::from_utf8_lossy(&out.stdout), "rename ok\n");
     let error = result.unwrap_err().to_string();
-    let expected = "the sandbox's wall 'files' does not hold (after the last step): mounts that are not of this jail: \
-                    1 of them, /etc among them";
+    let expected = "the sandbox's wall 'names' does not hold (after the last step): host and domain name: they are foreign \
+                    and parton";
     assert_eq!(error, expected);
 }
 
