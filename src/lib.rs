@@ -27,7 +27,7 @@
 //! | `parton.toml`, `specs/NAME/spec.toml`, `specs/NAME/keys/`, `patches/NAME/` | a spec repository; see `docs/spec.md` |
 //! | `specs/seed.toml`, `specs/seed.lock` | the seed: what a person wrote, and what it was resolved to |
 //! | `$PARTON_STORE`, else `~/.local/share/parton/store` | the store; its page draws what is in it |
-//! | `STORE/fetch/` | partial downloads and verified indexes of the package archive |
+//! | `STORE/fetch/`, `STORE/partial/` | verified indexes of the package archive; downloads under way |
 //! | `/etc/apt/` | read, to find the machine's package archive |
 
 pub mod base;

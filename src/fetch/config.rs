@@ -26,8 +26,10 @@ pub struct Config {
     pub archive_suites: Vec<String>,
     /// Open no connection. Files on this machine may still be read.
     pub offline: bool,
-    /// Directory for partial downloads and verified indexes; made when needed.
+    /// Directory for verified indexes; made when needed.
     pub cache: PathBuf,
+    /// Directory for downloads under way, which later ones continue; made when needed.
+    pub partial: PathBuf,
     /// The time that signatures and indexes are judged by.
     pub now: SystemTime,
     /// How old a cached index may be before the archive is asked for a newer one.
@@ -49,15 +51,17 @@ pub struct Config {
 }
 
 impl Config {
-    /// Sensible defaults: online, no mirrors, no archives.
+    /// Sensible defaults: online, no mirrors, no archives, downloads in the cache.
     pub fn new(cache: impl Into<PathBuf>, now: SystemTime) -> Self {
+        let cache = cache.into();
         Self {
             mirrors: Vec::new(),
             content_mirrors: Vec::new(),
             archives: Vec::new(),
             archive_suites: Vec::new(),
             offline: false,
-            cache: cache.into(),
+            partial: cache.join("partial"),
+            cache,
             now,
             index_age: Duration::from_secs(24 * 3600),
             max_parallel: 4,

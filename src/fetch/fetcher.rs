@@ -79,7 +79,7 @@ impl Fetcher {
     pub fn fetch(&self, pin: &Pin, dest: &Path, events: Events<'_>, cancel: &Cancel) -> Result<Fetched, Error> {
         let fatal = |halt: Halt| halt.fatal(&pin.name).err().unwrap_or(Error::Cancelled { name: pin.name.clone() });
         let progress = Progress::start(events, Task::Download, &pin.name, pin.size);
-        let mut part = Part::open(&self.config.cache.join("partial"), pin.sha256, cancel).map_err(fatal)?;
+        let mut part = Part::open(&self.config.partial, pin.sha256, cancel).map_err(fatal)?;
         let mut tried = Vec::new();
         let served = self.serve(pin, &mut part, &progress, &mut tried, events, cancel);
         let (place, blake3) = match served {
@@ -116,7 +116,7 @@ impl Fetcher {
             let wanted = Wanted { sha256: None, size: None, max_size: self.config.max_size };
             let progress = Progress::start(events, Task::Download, &shown, None);
             let key = Sha256::of(url.as_bytes());
-            let mut part = Part::open(&self.config.cache.join("partial"), key, cancel)?;
+            let mut part = Part::open(&self.config.partial, key, cancel)?;
             part.reset()?;
             let blake3 = match download(&self.net, &address, &wanted, &mut part, &mut Meter::new(&progress), cancel) {
                 Ok(blake3) => blake3,

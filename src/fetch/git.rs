@@ -175,9 +175,10 @@ impl Fetcher {
         if self.net.is_offline() && scheme != "file" {
             return Err(Error::Offline { url: shown, commit: commit.to_owned() });
         }
-        let scratch = self.config.cache.join("git");
-        fs_err::create_dir_all(&scratch).map_err(disk("make the directory", &scratch))?;
-        let scratch = tempfile::tempdir_in(&scratch).map_err(disk("make a directory in", &scratch))?;
+        // Beside what it is for, so that whoever removes that after a crash removes this as well.
+        let dir = dest.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let scratch = tempfile::Builder::new().prefix(".git-").tempdir_in(dir);
+        let scratch = scratch.map_err(disk("make a directory in", dir))?;
         let progress = Progress::start(events, Task::Download, format!("{shown} {}", &commit[..12]), None);
         let carrier =
             Carrier { net: std::sync::Arc::clone(&self.net), proxy: self.config.proxy.clone(), cancel: cancel.clone() };

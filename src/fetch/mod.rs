@@ -13,24 +13,28 @@
 //!    (binary packages of a seed), else by digest, through the archive's signed source indexes ([`apt`]).
 //!
 //! A place that drips, lies about sizes, redirects for ever, breaks off or serves other bytes costs bounded time and
-//! nothing else: what was received stays in `cache/partial` and the next attempt, at this place or another, in this
+//! nothing else: what was received stays in [`Config::partial`] and the next attempt, at this place or another, in this
 //! process or a later one, goes on from there.
 //!
 //! [`signature`] judges OpenPGP signatures by a written policy; [`git`] fetches one commit and exports its tree.
 //!
-//! On disk, below [`Config::cache`]:
+//! On disk, below [`Config::partial`] (nothing there is needed when no fetch is under way):
 //!
 //! | path | what |
 //! |---|---|
-//! | `partial/<sha256>.part` | bytes received so far |
-//! | `partial/<sha256>.from` | where the last of them came from, and the server's validator (JSON) |
-//! | `partial/lock-<xx>` | lock over the downloads whose digest starts with these two digits |
+//! | `<sha256>.part` | bytes received so far |
+//! | `<sha256>.from` | where the last of them came from, and the server's validator (JSON) |
+//! | `lock-<xx>` | lock over the downloads whose digest starts with these two digits |
+//!
+//! Below [`Config::cache`]:
+//!
+//! | path | what |
+//! |---|---|
 //! | `apt/<key>/InRelease` | signed index of one suite of one archive, verified whenever it is read |
 //! | `apt/<key>/checked` | when the archive was last asked for it (seconds since 1970) |
 //! | `apt/<key>/lock` | lock over this directory |
 //! | `apt/<key>/<component>.by-hash` | lookup made from a source index; its layout is in `apt/index.rs` |
 //! | `apt/<key>/<sha256>.part`, `.from` | an index file being received, as above; gone when its lookup is made |
-//! | `git/<random>` | objects of a git fetch under way; gone after it |
 //!
 //! The room knows no store, no environment and no clock: everything it is told stands in [`Config`].
 

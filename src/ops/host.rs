@@ -48,6 +48,7 @@ pub(super) fn patience<'a>(events: Events<'a>, cancel: &'a Cancel) -> impl FnMut
 /// The fetcher of a session. Where the machine's package archive is comes from its own package configuration.
 pub fn fetcher(host: &Host, workspace: &Workspace, store: &Store) -> Fetcher {
     let mut config = Config::new(store.fetch_dir(), host.now);
+    config.partial = store.partial_dir();
     config.mirrors.clone_from(&workspace.config.mirrors);
     config.content_mirrors.clone_from(&workspace.config.content_mirrors);
     config.archive_suites.clone_from(&workspace.config.archive_suites);

@@ -2,8 +2,7 @@
 
 use super::disk::{exists, link_text, remove_file, rename, settle_file, sync_dir};
 use super::error::{At as _, Error, Result};
-use super::open::Held;
-use super::{Object, Patience, Store, Waiting};
+use super::{Object, Store};
 use crate::base::{Blake3, Hasher, Sha256};
 use std::fs;
 use std::io::Read as _;
@@ -30,20 +29,6 @@ impl Blob {
     }
 }
 
-/// A download that nobody else works on as long as this lives, and that survives this process.
-#[derive(Debug)]
-pub struct Partial {
-    path: PathBuf,
-    _held: Held,
-}
-
-impl Partial {
-    /// The file to append to; absent when nothing came yet. Hand it to [`Store::put_blob`] when it is complete.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
 impl Store {
     /// The source with this digest, if it is here.
     pub fn blob(&self, sha256: Sha256) -> Result<Option<Blob>> {
@@ -57,7 +42,7 @@ impl Store {
         Ok(blake3.map(|blake3| Blob { path, sha256, blake3, size }))
     }
 
-    /// Takes over a complete file that lies in a stage or a [`Partial`] and was hashed while it was written.
+    /// Takes over a complete file that lies in a stage and was hashed while it was written.
     ///
     /// If the source is here already, the store keeps one of the two, durably.
     pub fn put_blob(&self, file: &Path, sha256: Sha256, blake3: Blake3) -> Result<Blob> {
@@ -85,14 +70,6 @@ impl Store {
     /// What [`Store::note_blob`] remembers of a source.
     pub fn blob_note(&self, sha256: Sha256) -> Result<Option<String>> {
         link_text(&self.object(&Object::Blob(sha256)).with_extension("place"))
-    }
-
-    /// The place for a download of this source; waits for another parton that works on it.
-    ///
-    /// Whoever had to wait should look for the blob again before downloading.
-    pub fn partial(&self, sha256: Sha256, patience: Patience<'_>) -> Result<Partial> {
-        let held = self.hold(&format!("blob-{sha256}"), Waiting::Blob(sha256), patience)?;
-        Ok(Partial { path: self.dir("partial").join(sha256.to_string()), _held: held })
     }
 
     /// Every source that is here, sorted by digest.

@@ -167,18 +167,23 @@ impl Store {
         }
         // No name leads to them any more, not even after a power cut.
         hidden.into_iter().try_for_each(Hidden::remove)?;
+        // Nobody fetches now. A download may be several files; empty ones were only to be locked.
+        let mut downloads = BTreeSet::new();
         for name in names(&self.dir("partial"))? {
-            let path = self.dir("partial").join(name);
+            let path = self.dir("partial").join(&name);
             let found = fs::symlink_metadata(&path).at("look at", &path)?;
             if is_since(time_of(&found), options.keep_since) {
                 continue;
             }
-            swept.partials.count += 1;
             swept.partials.bytes += found.len();
+            if found.len() > 0 {
+                downloads.insert(name.split('.').next().unwrap_or_default().to_owned());
+            }
             if !options.dry_run {
                 remove_file(&path)?;
             }
         }
+        swept.partials.count = downloads.len() as u64;
         if !options.dry_run {
             swept.kept.count = self.drop_kept_of_all(options.keep_kept)?;
             swept.stages.count = self.sweep_stages()?;

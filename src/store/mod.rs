@@ -21,9 +21,9 @@
 //! | `kept/<package>/<number>/` | what a failed or differing round left, for a person to look at; higher is newer |
 //! | `damaged/<kind>-<name>.<number>` | what `verify` found to be not what its name says |
 //! | `fetch/` | what the room `fetch` keeps between runs; nothing of it is an object |
-//! | `partial/<sha256>` | a download that may be continued |
+//! | `partial/` | its downloads under way, which may be continued; a sweep empties it |
 //! | `tmp/<pid>-<random>/` | a stage: work in progress, locked by its owner (flock on the directory) |
-//! | `lock/…` | `store`, `drv-<id>` and `blob-<sha256>`: empty files to be locked |
+//! | `lock/…` | `store` and `drv-<id>`: empty files to be locked |
 //!
 //! All links are relative: a store can be moved. Package and profile names are escaped like URLs where needed.
 //!
@@ -59,7 +59,7 @@ mod stage;
 mod trees;
 mod verify;
 
-pub use blob::{Blob, Partial};
+pub use blob::Blob;
 pub use error::{Error, Result};
 pub use gc::{GcOptions, Swept, SweptKind};
 pub use kept::Kept;
@@ -147,8 +147,6 @@ pub enum Waiting {
     Users,
     /// Another parton builds this derivation.
     Derivation(DrvId),
-    /// Another parton downloads this source.
-    Blob(Sha256),
 }
 
 impl fmt::Display for Waiting {
@@ -157,7 +155,6 @@ impl fmt::Display for Waiting {
             Self::Sweep => f.write_str("another parton that removes things from the store"),
             Self::Users => f.write_str("other partons that use the store"),
             Self::Derivation(id) => write!(f, "another parton that builds derivation {}", id.short()),
-            Self::Blob(id) => write!(f, "another parton that downloads {}", id.short()),
         }
     }
 }

@@ -106,10 +106,15 @@ impl Store {
         })
     }
 
-    /// A directory for whoever fetches: partial downloads and verified indexes. The store only keeps a place for it, so
-    /// that everything parton keeps lies together; it may be deleted at any time and is made when it is needed.
+    /// A directory for whoever fetches, to keep verified indexes in. The store only keeps a place for it, so that everything
+    /// parton keeps lies together; it may be deleted at any time and is made when it is needed.
     pub fn fetch_dir(&self) -> PathBuf {
         self.dir("fetch")
+    }
+
+    /// A directory for whoever fetches, for downloads under way. A sweep empties it.
+    pub fn partial_dir(&self) -> PathBuf {
+        self.dir("partial")
     }
 
     /// The directory that was opened, for messages.
@@ -123,10 +128,6 @@ impl Store {
     pub fn lock_drv(&self, drv: DrvId, patience: Patience<'_>) -> Result<Held> {
         let path = self.dir("lock").join(format!("drv-{drv}"));
         Ok(Held { _lock: take(&path, LockKind::Exclusive, Waiting::Derivation(drv), patience)? })
-    }
-
-    pub(super) fn hold(&self, name: &str, waiting: Waiting, patience: Patience<'_>) -> Result<Held> {
-        Ok(Held { _lock: take(&self.dir("lock").join(name), LockKind::Exclusive, waiting, patience)? })
     }
 
     /// Runs `work` while nobody else uses the store.

@@ -262,20 +262,15 @@ fn stages_of_the_dead_are_swept_and_those_of_the_living_are_not() {
 }
 
 #[test]
-fn downloads_can_be_continued_by_one_at_a_time() {
-    let (dir, store) = fresh();
-    let digest = Sha256::of(b"complete");
-    let partial = store.partial(digest, &mut |_| false).unwrap();
-    fs::write(partial.path(), "compl").unwrap();
-    let other = open(&dir.path().join("store"));
-    assert!(matches!(other.partial(digest, &mut |_| false), Err(Error::GaveUp(Waiting::Blob(_)))));
-    drop(partial);
-    let partial = other.partial(digest, &mut |_| false).unwrap();
-    assert_eq!(fs::read(partial.path()).unwrap(), b"compl");
-    fs::write(partial.path(), "complete").unwrap();
-    other.put_blob(partial.path(), digest, Blake3::of(b"complete")).unwrap();
-    assert!(store.blob(digest).unwrap().unwrap().check().unwrap());
-    assert!(!partial.path().exists());
+fn downloads_under_way_are_swept() {
+    let (_dir, mut store) = fresh();
+    let partial = store.partial_dir();
+    lay(&partial, &[("aa.part", "half"), ("aa.from", "{}"), ("bb.part", "some"), ("lock-aa", "")]);
+    let young = GcOptions { keep_since: Some(std::time::UNIX_EPOCH), ..GcOptions::default() };
+    assert_eq!(store.gc(&young, &mut |_| true).unwrap().partials.count, 0);
+    let swept = store.gc(&GcOptions::default(), &mut |_| true).unwrap();
+    assert_eq!((swept.partials.count, swept.partials.bytes), (2, 10));
+    assert_eq!(children(&partial), 0);
 }
 
 #[test]

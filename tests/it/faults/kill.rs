@@ -140,7 +140,9 @@ fn strike(child: &mut Child, victim: Victim, at: Duration) -> bool {
             Victim::All => {
                 let others = below(parton);
                 let struck = kill_process_group(parton, Signal::KILL).is_ok();
-                others.into_iter().for_each(|pid| drop(kill_process(pid, Signal::KILL)));
+                for pid in others {
+                    let _ = kill_process(pid, Signal::KILL);
+                }
                 return struck;
             }
             // The next one, if there is none right now.

@@ -14,9 +14,6 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Packages of the workspace: two that need one another, a large one, and one whose rounds differ.
-pub const PACKAGES: [&str; 4] = ["base", "user", "wide", "leaky"];
-
 /// The workspace, with a server that has everything it fetches.
 pub struct World {
     env: Env,
@@ -183,13 +180,11 @@ impl World {
             std::thread::sleep(Duration::from_millis(5));
             left = alive(store);
         }
-        let within = ["tmp", "fetch/git"].map(|dir| store.join(dir));
-        for dir in within.iter().chain([&self.temporary()]) {
+        for dir in [store.join("tmp"), self.temporary()] {
             let names = fs::read_dir(dir).into_iter().flatten().flatten();
             left.extend(names.map(|entry| entry.path().display().to_string()));
         }
-        let downloads = ["fetch/partial", "partial"].map(|dir| store.join(dir));
-        for entry in downloads.iter().flat_map(|dir| fs::read_dir(dir).into_iter().flatten().flatten()) {
+        for entry in fs::read_dir(store.join("partial")).into_iter().flatten().flatten() {
             if !entry.file_name().to_string_lossy().starts_with("lock-") {
                 left.push(entry.path().display().to_string());
             }
@@ -206,6 +201,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 pub struct Ran {
     pub code: Option<i32>,
     pub out: String,
+    #[expect(dead_code, reason = "shown when a test fails")]
     pub err: String,
     pub took: Duration,
 }
