@@ -126,7 +126,7 @@ fn submodules_are_refused_by_name() {
     let error = fetch(&bench, &format!("file://{}", source.display()), &run(&["rev-parse", "HEAD"])).unwrap_err();
     assert!(error.to_string().starts_with("export vendor/thing of commit"), "{error}");
     assert!(!bench.dest().exists());
-    assert_eq!(super::list(bench.dir.path()), ["cache", "source"]);
+    assert_eq!(super::list(bench.dir.path()), ["source"]);
 }
 
 /// `git http-backend` behind the loopback server.
