@@ -166,6 +166,8 @@ fn kill_once(world: &World, phase: &Phase, victim: Victim, at: Duration, name: &
     let mut child = command.spawn().unwrap();
     let struck = strike(&mut child, victim, at);
     let status = wait(&mut child);
+    // What just ended can be killed as well, without any effect.
+    let struck = struck && (victim == Victim::First || status.is_none());
     let said = [&mut out, &mut err].map(|file| {
         let mut text = String::new();
         file.rewind().and_then(|()| file.read_to_string(&mut text)).map(|_| text)

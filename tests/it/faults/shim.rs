@@ -142,6 +142,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 ///
 /// It is not traced from its birth on, because a process that forks by hand holds for a moment what other tests have
 /// locked.
+#[expect(clippy::zombie_processes, reason = "whoever traces it is told of its end, and waits for it with its threads")]
 pub fn run(command: &mut Command, watch: &Watch<'_>) -> Watched {
     let (mut out, mut err) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
     command.stdin(Stdio::piped()).stdout(out.try_clone().unwrap()).stderr(err.try_clone().unwrap());

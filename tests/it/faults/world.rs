@@ -259,7 +259,7 @@ fn deb(files: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
         [("debian-binary", b"2.0\n".to_vec()), ("control.tar", control), ("data.tar", data.into_inner().unwrap())];
     let mut package = b"!<arch>\n".to_vec();
     for (name, content) in members {
-        write!(package, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, "100644", content.len()).unwrap();
+        writeln!(package, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`", 0, 0, 0, "100644", content.len()).unwrap();
         package.extend_from_slice(&content);
         package.extend(std::iter::repeat_n(b'\n', content.len() % 2));
     }
