@@ -1,6 +1,6 @@
 //! Removing what nothing leads to.
 
-use super::disk::{names, remove_file, sync_dir};
+use super::disk::{names, remove_file, remove_tree, sync_dir};
 use super::error::{At as _, Result};
 use super::name::drv_of;
 use super::open::Hidden;
@@ -51,6 +51,8 @@ pub struct Swept {
     pub partials: SweptKind,
     /// Remains of failed rounds; their bytes are not counted.
     pub kept: SweptKind,
+    /// What `repair` set aside; their bytes are not counted.
+    pub damaged: SweptKind,
     /// Remains of killed processes; their bytes are not counted.
     pub stages: SweptKind,
 }
@@ -184,6 +186,17 @@ impl Store {
             }
         }
         swept.partials.count = downloads.len() as u64;
+        for name in names(&self.dir("damaged"))? {
+            let path = self.dir("damaged").join(name);
+            let found = fs::symlink_metadata(&path).at("look at", &path)?;
+            if is_since(time_of(&found), options.keep_since) {
+                continue;
+            }
+            swept.damaged.count += 1;
+            if !options.dry_run {
+                remove_tree(&path)?;
+            }
+        }
         if !options.dry_run {
             swept.kept.count = self.drop_kept_of_all(options.keep_kept)?;
             swept.stages.count = self.sweep_stages()?;

@@ -19,7 +19,7 @@
 //! | `seed/<digest of the seed lock>` | a link to the tree it was unpacked to |
 //! | `root/<name>` | a link to a tree, blob or record that a person pinned |
 //! | `kept/<package>/<number>/` | what a failed or differing round left, for a person to look at; higher is newer |
-//! | `damaged/<kind>-<name>.<number>` | what `verify` found to be not what its name says |
+//! | `damaged/<kind>-<name>.<number>` | what `verify` found to be not what its name says; there until the next sweep |
 //! | `fetch/` | what the room `fetch` keeps between runs; nothing of it is an object |
 //! | `partial/` | its downloads under way, which may be continued; a sweep empties it |
 //! | `tmp/<pid>-<random>/` | a stage: work in progress, locked by its owner (flock on the directory) |

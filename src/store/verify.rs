@@ -85,7 +85,7 @@ impl Store {
     /// Takes what `verify` found out of the way, so that the next build makes it anew: damaged and stray things move to
     /// `damaged/`, records and links that thereby lead nowhere go too, metadata is set right in place.
     ///
-    /// Waits until no other handle is open. Returns where things were moved to.
+    /// Waits until no other handle is open. Returns where things were moved to; they stay there until the next sweep.
     pub fn repair(&mut self, damages: &[Damage], patience: Patience<'_>) -> Result<Vec<PathBuf>> {
         self.alone(patience, |store| {
             let mut moved = Vec::new();

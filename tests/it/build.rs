@@ -288,19 +288,6 @@ fn two_partons_build_one_package_once() {
 }
 
 #[test]
-fn killed_at_any_moment_the_next_run_succeeds() {
-    let env = Env::workspace();
-    for n in 0..8_u64 {
-        env.script("killed", &format!("echo {n} {}; sleep 0.3; echo x > $OUT/usr/x", std::process::id()));
-        let mut child = env.command(&["build", "killed"]).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(40 + 110 * n));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        env.run(&["build", "killed"]).ok();
-    }
-}
-
-#[test]
 fn the_store_a_build_leaves_is_sound_and_can_be_swept() {
     let env = Env::with_own_store();
     env.copy_seed();

@@ -473,6 +473,11 @@ fn verify_finds_every_kind_of_damage_and_repair_clears_it() {
     assert_eq!(store.current("p5", "musl").unwrap(), Some(drv(5)), "a touched file costs no rebuild");
     let again = put_tree(&store, &[("d/f", "test"), ("n", "0")]);
     assert_eq!(again, trees[0]);
+
+    let counted = store.gc(&GcOptions { dry_run: true, ..GcOptions::default() }, &mut |_| true).unwrap();
+    assert_eq!((counted.damaged.count, children(&root.join("damaged"))), (15, 15));
+    assert_eq!(store.gc(&GcOptions::default(), &mut |_| true).unwrap().damaged.count, 15);
+    assert_eq!(children(&root.join("damaged")), 0);
 }
 
 // Children: this test binary again, running one ignored test.

@@ -22,6 +22,7 @@ pub fn run(global: &Global, args: &Gc, shell: &Shell) -> Result<(), Failure> {
         ("records", swept.records),
         ("downloads", swept.partials),
         ("failures", swept.kept),
+        ("damaged", swept.damaged),
         ("leftovers", swept.stages),
     ];
     for (name, kind) in kinds {
