@@ -276,7 +276,7 @@ fn kill_at(instants: usize, seed: u64) {
 
 #[test]
 fn killed_at_seeded_instants_nothing_is_lost_needs_namespaces() {
-    kill_at(14, 1);
+    kill_at(12, 1);
 }
 
 #[test]
