@@ -41,11 +41,16 @@
 //! - **Whole or absent.** Objects are made in a stage and renamed into place, so none is ever visible half-written,
 //!   whenever a process is killed. What a killed process left in its stage is removed by the next one that stages.
 //! - **Committed is durable.** A `put_*` or `bind*` that returned survives a power cut; data is on disk before its name,
-//!   and a record's trees before the record.
+//!   and a record's trees before the record. One exception saves a wait on each build that has nothing to do: a
+//!   `bind_name` that finds the name bound as it should be trusts that whoever bound it came to the end.
+//! - **Gone is gone.** What is removed is out of sight durably before it is taken apart, so that no power cut brings back a
+//!   name without all that was behind it.
 //! - **Several at once.** Any number of partons may use a store. Each holds `lock/store` shared for as long as its
 //!   [`Store`] lives; [`Store::gc`] and [`Store::repair`] take it exclusively, so nothing that a live handle was told
 //!   about goes away. [`Store::lock_drv`] lets one build what others then find done.
 //! - **Nothing outside is touched.** Deleting never follows a link.
+//!
+//! `tests/it/faults` holds the store to them.
 
 mod blob;
 mod disk;
