@@ -8,7 +8,7 @@ use crate::base::{Cancel, Event, Events, Progress, RelPath, Task};
 use crate::plan::{Phase, Place, SourcePin};
 use crate::sandbox::{self, Exit, Launcher, Report, Status};
 use crate::store::{Stage, Store};
-use crate::tree::{self, Tree, Unpack};
+use crate::tree::{self, Entry, Tree, Unpack};
 use fs_err as fs;
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -161,11 +161,31 @@ impl Local<'_> {
 
     /// Turns `/out` into a tree of the store, if it may be one.
     fn collect(&self, order: &Order, places: &Places) -> Result<End, Error> {
+        let unfit = |what: String| Ok(End::Refused { faults: vec![Fault::Unfit { what }] });
+        // Holes in files take no disk, so that no limit stopped the build, but reading them takes as long as anything.
+        let length = length(&places.out)?;
+        if length > order.limits.disk {
+            let limit = order.limits.disk;
+            return unfit(format!("the files in $OUT are {length} bytes long, more than the disk limit of {limit}"));
+        }
         let files = match Tree::scan(&places.out) {
             Ok(files) => files,
+            Err(tree::Error::Io { path, source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                let path = path.strip_prefix(&places.out).unwrap_or(&path).to_owned();
+                return unfit(unreadable(&path));
+            }
             Err(error @ tree::Error::Io { .. }) => return Err(error.into()),
             Err(unfit) => return Ok(End::Refused { faults: vec![Fault::Unfit { what: unfit.to_string() }] }),
         };
+        // Root could read them; whoever else builds or uses the same could not.
+        let closed = files.iter().find(|(_, entry)| match entry {
+            Entry::File { mode, .. } => mode & 0o400 == 0,
+            Entry::Dir { mode } => mode & 0o500 != 0o500,
+            Entry::Link { .. } => false,
+        });
+        if let Some((path, _)) = closed {
+            return unfit(unreadable(path.as_path()));
+        }
         let facts = files.facts();
         if facts.files + facts.links == 0 {
             return Ok(End::Refused { faults: vec![Fault::Empty] });
@@ -250,6 +270,31 @@ impl Local<'_> {
         self.store.keep(&order.derivation.name, stage, KEPT)?;
         Ok(())
     }
+}
+
+fn unreadable(path: &Path) -> String {
+    let path = crate::base::printable(path.as_os_str().as_encoded_bytes());
+    format!("{path} can not be read by its owner: give it a mode that allows it")
+}
+
+/// How long all files beneath a directory are together, holes included.
+fn length(dir: &Path) -> Result<u64, Error> {
+    let mut length = 0_u64;
+    let mut waiting = vec![dir.to_owned()];
+    while let Some(dir) = waiting.pop() {
+        // What can not be listed is found again, and named, when the tree is scanned.
+        let Ok(entries) = fs::read_dir(&dir) else { continue };
+        for entry in entries {
+            let entry = entry?;
+            let meta = entry.metadata()?;
+            if meta.is_dir() {
+                waiting.push(entry.path());
+            } else if meta.is_file() {
+                length = length.saturating_add(meta.len());
+            }
+        }
+    }
+    Ok(length)
 }
 
 /// Makes the directories from `top` (which is there) to `path` that are missing. Their mode and group are the same

@@ -614,7 +614,7 @@ fn outside_of_a_jail_they_succeed() {
             wrong.push(format!("{name}: {how}"));
         }
     }
-    record(&format!("control, as {}", who()), &lines);
+    record(&format!("outputs, as {}", who()), &lines);
     assert!(wrong.is_empty(), "these tests prove nothing, as {}:\n{}", who(), wrong.join("\n"));
 }
 
@@ -662,7 +662,7 @@ fn output_of(name: &str, script: &str) -> (Option<i32>, String) {
     (run.code, format!("{}{}", run.stdout, run.stderr))
 }
 
-/// What can not be part of a tree is refused by name, and whatever a build leaves, the store can remove.
+/// What can not be part of a tree is refused by name.
 #[test]
 fn outputs_carry_no_special_files() {
     const MAKE: &str = "cat > s.c <<'EOF'\n#include <string.h>\n#include <sys/socket.h>\n#include <sys/un.h>\n\
@@ -679,6 +679,38 @@ fn outputs_carry_no_special_files() {
         let (code, said) = output_of(name, script);
         assert!(code == Some(1) && said.contains(says), "{name}: {said}");
         lines.push(format!("{name}: held ({says})"));
+    }
+    record(&format!("outputs, as {}", who()), &lines);
+}
+
+/// What would hurt whoever reads an output: files that are mostly hole, which no limit on disk notices and which took as
+/// much memory as they are long; directories deeper than a path can name; what only root can read.
+#[test]
+fn outputs_do_no_harm_to_their_reader() {
+    let mut lines = vec![];
+    for (name, script, says) in [
+        ("output_giant", "for i in 1 2 3; do truncate -s 15G $OUT/usr/$i; done", "more than the disk limit of"),
+        (
+            "output_giant_program",
+            "printf '\\177ELF\\2\\1\\1' > $OUT/usr/p; truncate -s 1100M $OUT/usr/p",
+            "usr/p looks like ELF but is 1153433600 bytes long",
+        ),
+        (
+            "output_deep",
+            "cd $OUT/usr; n=$(printf '%0200d' 0); d=$n/$n/$n/$n/$n/$n/$n/$n; mkdir -p p1/$d; \
+             for i in 2 3 4; do mkdir -p p$i/$d; mv p$((i-1)) p$i/$d/; done",
+            "the path or one of its components is too long",
+        ),
+        (
+            "output_closed_directory",
+            "mkdir $OUT/usr/d; : > $OUT/usr/d/f; chmod 0 $OUT/usr/d",
+            "usr/d can not be read by its owner",
+        ),
+        ("output_closed_file", ": > $OUT/usr/f; chmod 0 $OUT/usr/f", "usr/f can not be read by its owner"),
+    ] {
+        let (code, said) = output_of(name, script);
+        assert!(code == Some(1) && said.contains(says), "{name}: {said}");
+        lines.push(format!("{name}: held (… {says} …)"));
     }
     record(&format!("outputs, as {}", who()), &lines);
 }
@@ -744,7 +776,7 @@ fn nothing_a_build_says_controls_the_terminal() {
         }
         assert!(format!("{}{}", run.stdout, run.stderr).contains("evil"));
     }
-    record(&format!("terminal, as {}", who()), &["output_control_characters: held (made visible)".to_owned()]);
+    record(&format!("outputs, as {}", who()), &["output_control_characters: held (made visible)".to_owned()]);
 }
 
 /// The known trick with a script whose interpreter is /proc/self/exe: the first program of a step is executed by parton's own

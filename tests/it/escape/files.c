@@ -162,6 +162,8 @@ static void input_mode(void) {
     if (chmod(bait("INPUT"), found.st_mode & 07777) == 0) return escaped("chmod");
     int error = errno, f = open(bait("INPUT"), O_RDONLY);
     if (fchmod(f, found.st_mode & 07777) == 0) return escaped("fchmod");
+    snprintf(text, 100, "/proc/self/fd/%d", open(bait("INPUT"), O_PATH));
+    if (chmod(text, found.st_mode & 07777) == 0) return escaped("chmod through /proc/self/fd");
     held("chmod: %s, fchmod: %s", strerror(error), strerror(errno));
 }
 static void input_time(void) {
