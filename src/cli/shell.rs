@@ -1,6 +1,7 @@
 //! The terminal: data goes to standard output, everything for people to standard error.
 
 use super::args::{Global, When};
+use crate::base::printable;
 use anstream::{AutoStream, ColorChoice};
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -75,6 +76,23 @@ impl Shell {
     pub fn out_raw(&self, bytes: &[u8]) -> io::Result<()> {
         let mut out = io::stdout().lock();
         out.write_all(bytes)?;
+        out.flush()
+    }
+
+    /// What a build printed. As it is for a pipe or a file; on a terminal with its control characters made visible, which
+    /// could otherwise do there what they want.
+    ///
+    /// # Errors
+    /// Standard output is closed or full.
+    pub fn out_foreign(&self, bytes: &[u8]) -> io::Result<()> {
+        let out = io::stdout();
+        if !out.is_terminal() {
+            return self.out_raw(bytes);
+        }
+        let mut out = out.lock();
+        for line in bytes.strip_suffix(b"\n").unwrap_or(bytes).split(|byte| *byte == b'\n') {
+            writeln!(out, "{}", printable(line))?;
+        }
         out.flush()
     }
 

@@ -614,7 +614,7 @@ fn outside_of_a_jail_they_succeed() {
             wrong.push(format!("{name}: {how}"));
         }
     }
-    record(&format!("outputs, as {}", who()), &lines);
+    record(&format!("control, as {}", who()), &lines);
     assert!(wrong.is_empty(), "these tests prove nothing, as {}:\n{}", who(), wrong.join("\n"));
 }
 
@@ -752,10 +752,7 @@ fn links_in_outputs_are_not_followed() {
         }
     }
     files.assert_untouched();
-    record(
-        &format!("links of outputs, as {}", who()),
-        &["output_links: held (6 kinds and a race, none followed)".into()],
-    );
+    record(&format!("outputs, as {}", who()), &["output_links: held (6 kinds and a race, none followed)".into()]);
 }
 
 /// What a build prints, and the names of its files, reach a terminal only with their control characters made visible: raw
@@ -775,6 +772,24 @@ fn nothing_a_build_says_controls_the_terminal() {
             assert!(raw.is_none(), "{name}: {raw:?} in {text:?}");
         }
         assert!(format!("{}{}", run.stdout, run.stderr).contains("evil"));
+        if name == "evil-names" {
+            continue;
+        }
+        // A log is shown as it is where it can do no harm.
+        let log = env.command(&["log", name]).output().unwrap().stdout;
+        assert!(log.windows(4).any(|bytes| bytes == b"\x1b]0;"), "{name}");
+        let mut terminal = Command::new("script");
+        terminal.args(["-qec", &format!("{} log {name}", parton().display()), "/dev/null"]).current_dir(env.path());
+        terminal
+            .env_clear()
+            .envs(env.command(&[]).get_envs().map(|(name, value)| (name, value.unwrap())))
+            .stdin(Stdio::null());
+        let shown = terminal.output().unwrap().stdout;
+        let text = String::from_utf8_lossy(&shown);
+        assert!(
+            text.contains("evil") && !text.contains(|c: char| c.is_control() && c != '\n' && c != '\r'),
+            "{text:?}"
+        );
     }
     record(&format!("outputs, as {}", who()), &["output_control_characters: held (made visible)".to_owned()]);
 }
@@ -800,10 +815,29 @@ fn the_first_program_is_not_parton_itself() {
     assert!(said.contains("can not be started: execute /bin/sh: Permission denied"), "{said}");
     let after = fs::metadata(parton()).unwrap();
     assert_eq!((program.mtime(), program.len()), (after.mtime(), after.len()));
-    record(
-        &format!("first program, as {}", who()),
-        &["program_of_parton: held (execute: Permission denied)".to_owned()],
+    record(&format!("outputs, as {}", who()), &["program_of_parton: held (execute: Permission denied)".to_owned()]);
+}
+
+/// A store may hand its group down, in the way of directories that several people share; then its directories have the
+/// set-group-id bit, and so had those of a build, which could copy them into its output.
+#[test]
+fn a_store_that_hands_its_group_down_is_not_seen() {
+    let env = Env::with_own_store();
+    env.copy_seed();
+    own_store(&env);
+    let tmp = env.store().join("tmp");
+    fs::set_permissions(&tmp, fs::Permissions::from_mode(0o2755)).unwrap();
+    assert_eq!(fs::metadata(&tmp).unwrap().mode() & 0o7777, 0o2755);
+    env.script(
+        "modes",
+        "mkdir $OUT/usr/d; stat -c %a.%g /build . $OUT $OUT/usr/d | tee $OUT/usr/modes; cp -a . $OUT/usr/copy",
     );
+    let run = env.run(&["build", "modes", "--rounds", "1"]).ok();
+    let path = env.command(&["store", "path", "modes"]).output().unwrap();
+    let tree = PathBuf::from(String::from_utf8(path.stdout).unwrap().trim());
+    let modes = fs::read_to_string(tree.join("usr/modes")).unwrap();
+    assert_eq!(modes, "755.1000\n".repeat(4), "{}", run.stdout);
+    assert_eq!(fs::metadata(tree.join("usr/copy")).unwrap().mode() & 0o7777, 0o755);
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub fn run(global: &Global, args: &Log, shell: &Shell) -> Result<(), Failure> {
             let text = String::from_utf8_lossy(&bytes).into_owned();
             return super::json(shell, "parton.log/1", &LogText { name: record.name, round: args.round, text });
         }
-        shell.out_raw(&bytes)?;
+        shell.out_foreign(&bytes)?;
         Ok(())
     })
 }
