@@ -5,8 +5,9 @@
 //! others may free as much as a build takes.
 
 use super::jail::{Jail, Stopped};
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -78,16 +79,26 @@ fn free(path: &Path) -> Option<u64> {
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-/// Bytes on disk of everything beneath a directory, as far as it can be read while others change it.
+/// Bytes on disk of everything beneath a directory, as far as it can be read while others change it. Whoever does may put a
+/// link in a directory's place at any moment: nothing is reached through one.
 fn held(path: &Path) -> u64 {
-    let mut waiting = vec![path.to_owned()];
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(top) = rustix::fs::open(path, flags, Mode::empty()) else { return 0 };
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let mut waiting = vec![PathBuf::from(".")];
     let mut bytes = 0_u64;
-    while let Some(directory) = waiting.pop() {
-        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-            let Ok(meta) = entry.metadata() else { continue };
-            bytes = bytes.saturating_add(meta.blocks().saturating_mul(512));
-            if meta.is_dir() {
-                waiting.push(entry.path());
+    while let Some(at) = waiting.pop() {
+        let Ok(directory) = rustix::fs::openat2(&top, &at, flags, Mode::empty(), resolve) else { continue };
+        let Ok(entries) = rustix::fs::Dir::read_from(&directory) else { continue };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let Ok(found) = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+            bytes = bytes.saturating_add((found.st_blocks as u64).saturating_mul(512));
+            if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
+                waiting.push(at.join(OsStr::from_bytes(name.to_bytes())));
             }
         }
     }
@@ -97,6 +108,7 @@ fn held(path: &Path) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn held_counts_blocks_and_follows_no_links() {
