@@ -22,17 +22,20 @@ pub fn measure(places: &Places, table: &mut Table) -> Result<()> {
     let dir = places.once("layers", make)?;
     let merged = dir.join("merged");
     let layers = dir.to_string_lossy().into_owned();
-    let (launcher, jail) = (Launcher::with_program(PARTON), jail(&dir));
-    let parton = Side::new("parton", move |look| match look {
-        Look::Memory => process(&mut this(&["sandbox", &layers])?, look),
-        Look::Time => {
-            let began = Instant::now();
-            enter(&launcher, &jail)?;
-            Ok(Taken { wall: began.elapsed(), inner: None, memory: None })
-        }
-    });
-    let mut sides = vec![parton];
-    let mut aims = Vec::new();
+    let parton = |name: &str, canaries: bool| {
+        let (launcher, jail) = (Launcher::with_program(PARTON), Jail { canaries, ..jail(&dir) });
+        let layers = layers.clone();
+        Side::new(name, move |look| match look {
+            Look::Memory => process(&mut this(&["sandbox", &layers])?, look),
+            Look::Time => {
+                let began = Instant::now();
+                enter(&launcher, &jail)?;
+                Ok(Taken { wall: began.elapsed(), inner: None, memory: None })
+            }
+        })
+    };
+    let mut sides = vec![parton("parton", false), parton("parton, every wall tried before and after", true)];
+    let mut aims = vec![Aim::None];
     match version("bwrap") {
         Some(version) if understands("bwrap", "--ro-overlay") => {
             let dir = &dir;
