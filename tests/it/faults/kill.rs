@@ -38,8 +38,8 @@ struct Phase {
     took: Duration,
 }
 
-/// The phases, from fetching to repairing, each measured by running it.
-fn phases(world: &World) -> Vec<Phase> {
+/// The phases, from fetching to repairing, each measured by running it so often.
+fn phases(world: &World, measured: usize) -> Vec<Phase> {
     let at = |name: &str| world.path().join(name);
     let ok = |store: &Path, args: &[&str], code| {
         let ran = world.run(store, args);
@@ -86,7 +86,7 @@ fn phases(world: &World) -> Vec<Phase> {
         |(name, store, args, code, jails, from): (&'static str, PathBuf, &'static [&'static str], _, _, _)| {
             let mut took = Vec::new();
             let mut last = None;
-            for n in 0..3 {
+            for n in 0..measured {
                 let copied = Copied::of(&store, at(&format!("measure-{name}-{n}")));
                 let ran = ok(copied.path(), args, code);
                 took.push(ran.took);
@@ -95,7 +95,7 @@ fn phases(world: &World) -> Vec<Phase> {
             }
             took.sort();
             let (after, outputs) = last.unwrap();
-            Phase { name, store, args, code, jails, after, outputs, from, took: took[1] }
+            Phase { name, store, args, code, jails, after, outputs, from, took: took[measured / 2] }
         };
     all.map(measure).into()
 }
@@ -234,10 +234,10 @@ fn wait(child: &mut Child) -> Option<i32> {
     }
 }
 
-/// Kills at so many instants.
-fn kill_at(instants: usize, seed: u64) {
+/// Kills at so many instants, drawn over the median time of so many runs.
+fn kill_at(instants: usize, measured: usize, seed: u64) {
     let world = World::new();
-    let phases = phases(&world);
+    let phases = phases(&world, measured);
     let mut dice = Dice::new(seed);
     let mut tally: BTreeMap<(&str, Victim), usize> = BTreeMap::new();
     let (mut struck, mut tried) = (0, 0);
@@ -276,11 +276,11 @@ fn kill_at(instants: usize, seed: u64) {
 
 #[test]
 fn killed_at_seeded_instants_nothing_is_lost_needs_namespaces() {
-    kill_at(12, 1);
+    kill_at(7, 1, 1);
 }
 
 #[test]
 #[ignore = "takes minutes; run by ci/faults"]
 fn all_kills_needs_namespaces() {
-    kill_at(parameter("PARTON_FAULTS_INSTANTS", 300) as usize, parameter("PARTON_FAULTS_SEED", 1));
+    kill_at(parameter("PARTON_FAULTS_INSTANTS", 300) as usize, 3, parameter("PARTON_FAULTS_SEED", 1));
 }
