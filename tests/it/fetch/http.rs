@@ -491,7 +491,7 @@ fn a_killed_fetch_leaves_only_the_part() {
         .unwrap();
     let start = Instant::now();
     while std::fs::metadata(bench.part(&pin)).map_or(0, |m| m.len()) < 200_000 {
-        assert!(start.elapsed() < Duration::from_secs(5), "the child got nowhere");
+        assert!(start.elapsed() < Duration::from_secs(60), "the child got nowhere");
         std::thread::sleep(Duration::from_millis(10));
     }
     child.kill().unwrap();
