@@ -70,12 +70,12 @@ impl Bench {
     }
 
     fn part(&self, pin: &Pin) -> PathBuf {
-        self.config.cache.join(format!("partial/{}.part", pin.sha256))
+        self.config.partial.join(format!("{}.part", pin.sha256))
     }
 
     /// What a fetch may leave in the cache: locks only.
     fn assert_tidy(&self) {
-        let left: Vec<String> = list(&self.config.cache.join("partial"));
+        let left: Vec<String> = list(&self.config.partial);
         assert!(left.iter().all(|name| name.starts_with("lock-")), "{left:?}");
     }
 }

@@ -461,7 +461,7 @@ fn child_that_is_killed() {
     let Ok(args) = std::env::var(CHILD) else { return };
     let (url, dir) = args.split_once(' ').unwrap();
     let mut bench = Bench::new();
-    bench.config.cache = std::path::Path::new(dir).join("cache");
+    bench.config.partial = std::path::Path::new(dir).join("cache/partial");
     bench.config.patience.idle = Duration::from_secs(60);
     let fetcher = Fetcher::new(bench.config.clone());
     let dest = std::path::Path::new(dir).join("dest");
