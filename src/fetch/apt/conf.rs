@@ -138,8 +138,9 @@ impl Found<'_> {
         let mut keys = Vec::new();
         let mut only = Vec::new();
         for word in words.into_iter().filter(|w| !w.is_empty()) {
-            if let Some(path) = word.strip_prefix('/') {
-                keys.push(Keys::File(self.root.join(path)));
+            if word.starts_with('/') {
+                // However many slashes: what is joined while it begins with one would leave the root.
+                keys.push(Keys::File(self.root.join(word.trim_start_matches('/'))));
             } else {
                 only.push(word.trim_end_matches('!').to_ascii_uppercase());
             }
