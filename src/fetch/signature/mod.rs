@@ -192,6 +192,8 @@ pub(super) fn verify_cleartext(
 const UNCOMPRESSED_LIMIT: u64 = 32 << 30;
 /// Memory for one xz dictionary, in KiB.
 const XZ_MEMORY: u32 = 1 << 20;
+/// Memory for one window of zstd, as a power of two: what archives may have as well.
+const WINDOW_LOG: u32 = 28;
 
 /// What a compressed file holds, for signatures made over the uncompressed archive. The format is told by its first
 /// bytes: gzip, bzip2, xz, zstd; anything else is passed on as it is.
@@ -208,7 +210,9 @@ pub fn uncompressed<'a>(reader: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>
     } else if start.starts_with(b"\xfd7zXZ\0") {
         Box::new(lzma_rust2::XzReader::new_mem_limit(reader, true, XZ_MEMORY))
     } else if start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        Box::new(zstd::stream::read::Decoder::with_buffer(reader)?)
+        let mut zstd = zstd::stream::read::Decoder::with_buffer(reader)?;
+        zstd.window_log_max(WINDOW_LOG)?;
+        Box::new(zstd)
     } else {
         Box::new(reader)
     };
