@@ -305,7 +305,7 @@ static LIMITS: Table = Table {
         may("time", Duration, "6 hours", "For one round."),
         may("silence", Duration, "1 hour", "Without a line of output."),
         may("memory", Size, "three quarters of the machine's", "All processes together, with what lies in `/tmp`."),
-        may("disk", Size, "40 GiB", "Everything written during the round."),
+        may("disk", Size, "40 GiB", "Everything written during the round; the output, with the holes in its files."),
         may("processes", Integer, "4096", "Processes and threads at once."),
         may("descriptors", Integer, "4096", "Open files of one process."),
         may("output", Size, "256 MiB", "What the phases print."),
