@@ -24,8 +24,8 @@ const WALLS: [(&str, &str, Attempt); 11] = [
     ("names", "uts namespace", |jail| enter(jail, "names", namespace::UTS, "uts namespace")),
     ("groups", "cgroup namespace", |jail| enter(jail, "groups", namespace::CGROUP, "cgroup namespace")),
     ("clock", "time namespace", clock),
-    ("rights", "landlock, no new privileges", |jail| Common::new(jail).map(drop)),
-    ("system calls", "seccomp filter", |jail| Common::new(jail)?.try_filter()),
+    ("rights", "landlock, no new privileges", |jail| Common::new(jail, 0).map(drop)),
+    ("system calls", "seccomp filter", |jail| Common::new(jail, 0)?.try_filter()),
     ("world", "seccomp filter that asks pid 1", world),
 ];
 
@@ -61,7 +61,7 @@ fn clock(jail: &Jail) -> Result<(), Failure> {
 
 fn world(jail: &Jail) -> Result<(), Failure> {
     let world = World { clock_offset: 1, ..World::default() };
-    Common::new(&Jail { world, ..jail.clone() })?.try_filter()
+    Common::new(&Jail { world, ..jail.clone() }, 0)?.try_filter()
 }
 
 /// A user namespace, and in it the one that makes this wall.

@@ -57,6 +57,8 @@ pub fn init() -> ExitCode {
     let ours = closed
         .wall("files", "close", "the caller's descriptors")
         .and_then(|()| personality.wall("system calls", "set", "the personality"));
+    // Before it may be changed.
+    let nice = rustix::process::getpriority_process(None).unwrap_or(0);
     let privileged = match ours.and_then(|()| separate(&jail)) {
         Ok(privileged) => privileged,
         Err(failure) => {
@@ -68,7 +70,7 @@ pub fn init() -> ExitCode {
     let birth = if jail.world.uptime_offset == 0 { Birth::Shared } else { Birth::Copied };
     let made = sys::child(birth, || {
         let _ = wire::introduce(wire.as_fd());
-        pid_one(&jail, bait.as_deref(), &mut wire, &input, privileged).into()
+        pid_one(&jail, bait.as_deref(), &mut wire, &input, privileged, nice).into()
     });
     match made {
         // Nothing of the run depends on this process any more but its life.
@@ -111,6 +113,10 @@ fn separate(jail: &Jail) -> Result<bool, Failure> {
         // Only privilege can leave groups; without it they stay, without any file inside to be good for.
         let _ = rustix::thread::set_thread_groups(&[]);
     }
+    if privileged && !pid_max_is_per_namespace(&rustix::system::uname().release().to_string_lossy()) {
+        // Nothing but pid 1 may be there to stop a fork bomb then: it must not have to queue up behind it.
+        let _ = rustix::process::setpriority_process(None, -20);
+    }
     let mut spaces = vec![
         (USER, USERS, "user namespace"),
         (MOUNT, "files", "mount namespace"),
@@ -152,8 +158,8 @@ pub(super) fn set_time_offsets(seconds: u64) -> Result<(), Failure> {
     fs::write(file, format!("monotonic {seconds} 0\nboottime {seconds} 0\n")).wall("clock", "write", file)
 }
 
-fn pid_one(jail: &Jail, bait: Option<&Bait>, wire: &mut Wire, input: &OwnedFd, privileged: bool) -> u8 {
-    let built = build(jail, privileged);
+fn pid_one(jail: &Jail, bait: Option<&Bait>, wire: &mut Wire, input: &OwnedFd, privileged: bool, nice: i32) -> u8 {
+    let built = build(jail, privileged, nice);
     let (common, walls, meminfo) = match built {
         Ok(built) => built,
         Err(failure) => return last_words(wire, Err(failure)),
@@ -169,10 +175,10 @@ fn pid_one(jail: &Jail, bait: Option<&Bait>, wire: &mut Wire, input: &OwnedFd, p
     last_words(wire, result)
 }
 
-fn build(jail: &Jail, privileged: bool) -> Result<(Common, Vec<Wall>, Option<fs::File>), Failure> {
+fn build(jail: &Jail, privileged: bool, nice: i32) -> Result<(Common, Vec<Wall>, Option<fs::File>), Failure> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).wall("processes", "tie", "pid 1 to parton")?;
     rustix::process::umask(rustix::fs::Mode::from(0o022));
-    let common = Common::new(jail)?;
+    let common = Common::new(jail, nice)?;
     rustix::system::sethostname(jail.hostname.as_bytes()).wall("names", "set", "the host name")?;
     rustix::system::setdomainname(jail.domainname.as_bytes()).wall("names", "set", "the domain name")?;
     let others = sys::loopback_up().wall("network", "switch on", "the loopback device")?;
@@ -213,7 +219,7 @@ fn number_processes(jail: &Jail, privileged: bool, kernel: &str, proc: &Path) ->
 }
 
 /// Before Linux 6.14 the highest process id was one for the whole machine, and must not be touched.
-fn pid_max_is_per_namespace(release: &str) -> bool {
+pub(super) fn pid_max_is_per_namespace(release: &str) -> bool {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse::<u32>().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 14)
 }

@@ -5,6 +5,7 @@ use super::canary::Tried;
 use super::disk::Disk;
 use super::error::Error;
 use super::examine::Examined;
+use super::group::Group;
 use super::jail::{Exit, Jail, Limits, Probe, Report, Status, Stdio, Step, StepExit, Stopped, Wall, World};
 use super::lines::Lines;
 use super::memory;
@@ -115,11 +116,17 @@ fn attempt(
     }
     let baits = jail.canaries.then(|| Baits::lay(jail));
     let foreground = Foreground::remember(jail.stdio);
-    let kills = memory::kills();
+    let memory = jail.limits.memory.unwrap_or_else(memory::default_limit);
+    let group = Group::make(&jail.limits, memory);
     let child = launcher.start(jail.stdio, theirs, input).map_err(launch)?;
+    // It waits for our first word, so that everything it starts will be in there.
+    let group = group.filter(|group| group.add(child.id()).is_ok());
+    let kills = || group.as_ref().and_then(Group::kills).or_else(memory::kills);
+    let before = kills();
     let mut run = Run {
         jail,
         bait: baits.as_ref().map(|baits| baits.told.clone()),
+        memory,
         report,
         cancel,
         wire: Wire::new(ours),
@@ -142,12 +149,14 @@ fn attempt(
     let result = run.follow();
     let ended = run.end();
     foreground.restore();
-    // Whoever failed meanwhile, pid 1 included, most likely failed for that.
-    if run.exit.stopped.is_none()
-        && (result.is_err() || ended.is_err() || run.exit.steps.last().is_some_and(|s| s.status != Status::Code(0)))
-        && kills.zip(memory::kills()).is_some_and(|(before, after)| after > before)
-    {
-        run.exit.stopped = Some(Stopped::OutOfMemory);
+    let killed = before.zip(kills()).is_some_and(|(before, after)| after > before);
+    // Whoever failed meanwhile, pid 1 included, most likely failed for that; in a group of the run's own it is certain.
+    let failed =
+        result.is_err() || ended.is_err() || run.exit.steps.last().is_some_and(|s| s.status != Status::Code(0));
+    let bounded = group.as_ref().is_some_and(|group| group.kills().is_some());
+    if killed && run.exit.stopped.is_none() && (failed || bounded) {
+        let own = bounded && group.as_ref().is_some_and(Group::was_full);
+        run.exit.stopped = Some(if own { Stopped::Memory(memory) } else { Stopped::OutOfMemory });
     } else {
         result?;
         ended?;
@@ -155,6 +164,9 @@ fn attempt(
     let Run { failure, walls, mut exit, .. } = run;
     // A run that was stopped before its walls stood has none to show.
     exit.walls = walls.unwrap_or_default();
+    if let (Some(group), Some(wall)) = (&group, exit.walls.iter_mut().find(|wall| wall.name == "limits")) {
+        wall.by = format!("{}; {}", wall.by, group.bounds());
+    }
     let failure = failure.filter(|_| exit.stopped.is_none());
     Ok((exit, failure))
 }
@@ -315,6 +327,8 @@ const CANCEL_EVERY: Duration = Duration::from_millis(50);
 struct Run<'a> {
     jail: &'a Jail,
     bait: Option<Bait>,
+    /// The limit of memory in force.
+    memory: u64,
     report: &'a mut dyn FnMut(Report<'_>),
     cancel: &'a Cancel,
     wire: Wire,
@@ -366,7 +380,7 @@ impl Run<'_> {
         };
         wire::expect_introduction(self.wire.as_fd()).map_err(talk("meet the sandbox"))?;
         let mut jail = Box::new(self.jail.clone());
-        jail.limits.memory.get_or_insert_with(memory::default_limit);
+        jail.limits.memory = Some(self.memory);
         let told = wire::send_descriptor(self.wire.as_fd(), input.as_fd())
             .and_then(|()| self.wire.send(&Down::Jail(jail, self.bait.take().map(Box::new))));
         match told {

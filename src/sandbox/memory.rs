@@ -45,7 +45,7 @@ impl Group {
 }
 
 /// The number behind a word at the beginning of a line.
-fn counter(file: &Path, name: &str) -> Option<u64> {
+pub(super) fn counter(file: &Path, name: &str) -> Option<u64> {
     let text = fs::read_to_string(file).ok()?;
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
 }

@@ -30,7 +30,7 @@
 //! parton ── socket, output pipe ──▶ stage 1: parton re-executed, one thread     init.rs
 //!   launch.rs                         namespaces, one mapped id
 //!   limits, lines, disk               └─▶ pid 1: mounts, pivot                  root.rs, proc.rs
-//!   memory.rs                               memory, processes, descriptors        watch.rs
+//!   memory, group                           memory, processes, descriptors        watch.rs
 //!                                           └─▶ each step: rlimits, landlock,   step.rs
 //!                                               no capabilities, seccomp        filter.rs
 //!                                           answers what the World changes      supervise.rs
@@ -67,6 +67,7 @@ mod disk;
 mod error;
 mod examine;
 mod filter;
+mod group;
 mod init;
 mod jail;
 mod launch;

@@ -30,6 +30,8 @@ const LANDLOCK_AT_LEAST: i32 = 2;
 
 /// What all steps of a run have in common, made once.
 pub(super) struct Common {
+    /// How nice the caller wants its processes to be; pid 1 may be less so.
+    nice: i32,
     program: Vec<Insn>,
     listen: bool,
     landlock: ABI,
@@ -39,7 +41,7 @@ pub(super) struct Common {
 
 impl Common {
     /// Compiles the filter and makes sure that the kernel has what steps will need.
-    pub(super) fn new(jail: &Jail) -> Result<Self, Failure> {
+    pub(super) fn new(jail: &Jail, nice: i32) -> Result<Self, Failure> {
         let version = sys::landlock_version().wall(RIGHTS, "use", "landlock")?;
         if version < LANDLOCK_AT_LEAST {
             let object = format!("landlock, of which this kernel has version {version}, not {LANDLOCK_AT_LEAST}");
@@ -52,6 +54,7 @@ impl Common {
             supervise::able()?;
         }
         Ok(Self {
+            nice,
             program: filter::program(&jail.world),
             listen: jail.world.intercepts(),
             landlock: ABI::from(version),
@@ -169,6 +172,7 @@ fn confine(jail: &Jail, common: &Common, socket: BorrowedFd<'_>) -> Result<(), F
         rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable).step("make", "the process dumpable")?;
     }
     limits(jail)?;
+    rustix::process::setpriority_process(None, common.nice).wall("limits", "set", "the priority")?;
     shed_rights(jail, common)?;
     let listener = sys::seccomp(&common.program, common.listen).wall(CALLS, "install", "the filter")?;
     match listener {

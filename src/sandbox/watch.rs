@@ -30,6 +30,8 @@ use std::time::{Duration, Instant};
 
 /// The longest time between two looks.
 const SELDOM: Duration = Duration::from_millis(200);
+/// As long as that only where each look is dear.
+const AT_LEAST: Duration = Duration::from_millis(500);
 /// The shortest.
 const OFTEN: Duration = Duration::from_millis(10);
 /// Bytes that a machine may fill in a second; only decides how soon to look again.
@@ -108,9 +110,10 @@ impl Watch {
         self.next.saturating_duration_since(Instant::now())
     }
 
-    /// The limit at which the step was seen, if that was not yet reason enough to stop it.
+    /// The limit at which the step was seen, if that was not yet reason enough to stop it. To be asked while what it left
+    /// in `/tmp` is still there.
     pub(super) fn met(&self) -> Option<Stopped> {
-        self.met.clone()
+        self.met.clone().or_else(|| scratch().1.then_some(Stopped::Scratch(self.tmp)))
     }
 
     /// Looks if it is time, and says why to stop if there is a reason.
@@ -121,23 +124,25 @@ impl Watch {
         }
         let look = self.cheap();
         let cost = begun.elapsed();
-        let (scratch, full) = scratch();
-        let reason = self.too_many(&look).or_else(|| {
+        let (scratch, _) = scratch();
+        self.too_many(&look).or_else(|| {
             let left = self.memory_left(&look, scratch);
             let soon = left.map_or(Duration::ZERO, |left| Duration::from_millis(left.saturating_mul(1000) / RATE));
-            self.next = Instant::now() + soon.clamp(OFTEN, SELDOM).max(cost * SHARE);
+            self.next = Instant::now() + soon.clamp(OFTEN, SELDOM).max((cost * SHARE).min(AT_LEAST));
             left.is_none().then_some(Stopped::Memory(self.memory))
-        });
-        if full {
-            self.met.get_or_insert(Stopped::Scratch(self.tmp));
-        }
-        reason
+        })
     }
 
     /// Reads what is cheap to read of every process but this one.
     fn cheap(&mut self) -> Look {
         let mut look = Look::default();
-        for pid in self.pids() {
+        let pids = self.pids();
+        if pids.len() as u64 > self.processes {
+            // Enough to know, and in a hurry.
+            look.threads = pids.len() as u64;
+            return look;
+        }
+        for pid in pids {
             let mut name = String::with_capacity(24);
             let mut of = |file: &str| {
                 name.clear();

@@ -699,7 +699,11 @@ fn judge(case: &Case) -> Result<String, String> {
 fn helper_that_probes() {
     use std::io::Write as _;
     let text = match probe(&Launcher::with_program(parton())) {
-        Ok(walls) => format!("walls: {}", walls.iter().map(|wall| wall.name.as_str()).collect::<Vec<_>>().join(", ")),
+        Ok(walls) => {
+            let names: Vec<&str> = walls.iter().map(|wall| wall.name.as_str()).collect();
+            let limits = walls.iter().find(|wall| wall.name == "limits").map_or("", |wall| &wall.by);
+            format!("walls: {}\nlimits: {limits}", names.join(", "))
+        }
         Err(error) => format!("error: {error}\nhint: {}", error.help().unwrap_or_default()),
     };
     std::io::stderr().write_all(format!("\n{text}\n").as_bytes()).unwrap();
