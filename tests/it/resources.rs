@@ -67,7 +67,7 @@ mod jail {
         let world = World { memory: Some(1 << 40), cpus: Some(3), clock_offset: 1_000_000, ..World::default() };
         for how in ["plain", "memory-file"] {
             let limit = |l: &mut Limits| l.memory = Some(64 * MIB);
-            let ran = in_world(world.clone(), &format!("varied-{how}"), limit, &["eat", how, "200000000", "1"]);
+            let ran = in_world(world.clone(), &format!("{how}-varied"), limit, &["eat", how, "200000000", "1"]);
             assert_eq!(ran.exit.stopped, Some(Stopped::Memory(64 * MIB)), "{how}");
         }
     }
