@@ -19,6 +19,7 @@ fn corpora() -> &'static Path {
 }
 
 /// Hands over each file of a target, by name so that a failure tells which it was.
+#[expect(clippy::print_stdout, reason = "a test that fails shows what it printed")]
 fn each(target: &str, check: impl Fn(&[u8])) {
     let mut names: Vec<_> =
         fs::read_dir(corpora().join(target)).unwrap().map(|entry| entry.unwrap().file_name()).collect();

@@ -63,7 +63,7 @@ fn packages(bytes: &[u8], signer: &Signer<'_>) {
     };
     let names: Vec<String> = text.lines().filter_map(|line| field(line, "package")).collect();
     for name in names {
-        let Ok(resolved) = packages.resolve(&[name.clone()], &[]) else { continue };
+        let Ok(resolved) = packages.resolve(std::slice::from_ref(&name), &[]) else { continue };
         let [package] = &resolved.packages[..] else { panic!("{resolved:?}") };
         assert_eq!(package.name, name);
         assert!(RelPath::new(&package.path).is_ok());
