@@ -79,7 +79,10 @@ fn derivation(store: &Store) -> Result<Derivation> {
 /// A script that does by hand what a round does: sources, root, commands, and nothing left. `$1` is where.
 fn bare(store: &Store, jobs: u32) -> Result<String> {
     let derivation = derivation(store)?;
-    let seed = store.seed(derivation.seed)?.and_then(|tree| store.tree_path(tree).transpose()).ok_or("no seed")??;
+    let seed = store
+        .seed(derivation.seed.ok_or("no seed")?)?
+        .and_then(|tree| store.tree_path(tree).transpose())
+        .ok_or("no seed")??;
     let mut script = String::from("set -eu\nmkdir -p \"$1\" && cd \"$1\"\nmkdir -p root build out skel/phases\n");
     writeln!(script, "for dir in build out tmp dev proc sysroot; do mkdir skel/$dir; done")?;
     for source in &derivation.sources {

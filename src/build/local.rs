@@ -5,7 +5,7 @@ use super::outcome::{End, Fault, Order, Outcome, Output, PhaseOutcome};
 use super::root::{self, Places};
 use super::{Error, Executor, merge};
 use crate::base::{Cancel, Event, Events, Progress, RelPath, Task};
-use crate::plan::{Phase, Place, SourcePin};
+use crate::plan::{Derivation, Phase, Place, SourcePin};
 use crate::sandbox::{self, Exit, Launcher, Report, Status};
 use crate::store::{Stage, Store};
 use crate::tree::{self, Entry, Tree, Unpack};
@@ -142,21 +142,37 @@ impl Local<'_> {
 
     /// The layers of an order's root, with these directories as `/build` and `/out`.
     pub fn places(&self, order: &Order, build: PathBuf, out: PathBuf) -> Result<Places, Error> {
+        let drv = &order.derivation;
         let mut places = Places { root: Vec::new(), sysroot: Vec::new(), build, out };
-        for (place, layers) in [(Place::Build, &mut places.root), (Place::Host, &mut places.sysroot)] {
-            let mut named = Vec::new();
-            for input in order.derivation.inputs.iter().filter(|input| input.place == place) {
-                let path = self.store.tree_path(input.tree)?.ok_or(Error::NoTree(input.tree))?;
-                named.push((input.name.clone(), path));
-            }
-            // Over the seed tools may lie: replacing those is what some are built for.
-            merge::check(&named)?;
-            layers.extend(named.into_iter().map(|(_, path)| path));
+        // Where the sysroot is the root itself, what is linked against lies beside the tools.
+        if drv.sysroot == "/" {
+            places.root = self.layers(drv, &[Place::Build, Place::Host])?;
+        } else {
+            places.root = self.layers(drv, &[Place::Build])?;
+            places.sysroot = self.layers(drv, &[Place::Host])?;
         }
-        let seed = order.derivation.seed;
-        let tree = self.store.seed(seed)?.ok_or(Error::NoSeed(seed))?;
-        places.root.push(self.store.tree_path(tree)?.ok_or(Error::NoTree(tree))?);
+        // Over a toolchain or a seed tools may lie: replacing those is what some are built for.
+        places.root.extend(self.layers(drv, &[Place::Tools])?);
+        if let Some(seed) = drv.seed {
+            let tree = self.store.seed(seed)?.ok_or(Error::NoSeed(seed))?;
+            places.root.push(self.store.tree_path(tree)?.ok_or(Error::NoTree(tree))?);
+        }
         Ok(places)
+    }
+
+    /// The outputs at these places, none of which hides another.
+    fn layers(&self, derivation: &Derivation, kinds: &[Place]) -> Result<Vec<PathBuf>, Error> {
+        let mut named = Vec::new();
+        for input in derivation.inputs.iter().filter(|input| kinds.contains(&input.place)) {
+            let path = self.store.tree_path(input.tree)?.ok_or(Error::NoTree(input.tree))?;
+            let layer = (input.name.clone(), path);
+            // What is both a tool and linked against is one layer.
+            if !named.contains(&layer) {
+                named.push(layer);
+            }
+        }
+        merge::check(&named)?;
+        Ok(named.into_iter().map(|(_, path)| path).collect())
     }
 
     /// Turns `/out` into a tree of the store, if it may be one.

@@ -33,7 +33,7 @@ pub fn jail(order: &Order, places: &Places, source_date: i64, phases: &[Phase], 
     let env = environment(order, source_date);
     Jail {
         root: places.root.clone(),
-        overlays: vec![Overlay { at: order.derivation.sysroot.clone(), layers: places.sysroot.clone() }],
+        overlays: sysroot(order, places),
         binds: vec![
             Bind { at: "/build".to_owned(), from: places.build.clone(), write: true },
             Bind { at: "/out".to_owned(), from: places.out.clone(), write: out_writable },
@@ -48,6 +48,14 @@ pub fn jail(order: &Order, places: &Places, source_date: i64, phases: &[Phase], 
         canaries: true,
         steps: phases.iter().map(|phase| step(phase, &env)).collect(),
         stdio: Stdio::Captured,
+    }
+}
+
+/// Where the sysroot is the root itself there is nothing to lay over it.
+fn sysroot(order: &Order, places: &Places) -> Vec<Overlay> {
+    match order.derivation.sysroot.as_str() {
+        "/" => Vec::new(),
+        at => vec![Overlay { at: at.to_owned(), layers: places.sysroot.clone() }],
     }
 }
 

@@ -31,6 +31,9 @@ pub struct Global {
     /// Store directory [default: workspace setting, else $XDG_DATA_HOME/parton/store]
     #[arg(long, global = true, value_name = "DIR", env = "PARTON_STORE", help_heading = "Global options")]
     pub store: Option<PathBuf>,
+    /// Profile: toolchain and flags [default: the workspace's]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Global options")]
+    pub profile: Option<String>,
     /// Never open a network connection
     #[arg(long, global = true, help_heading = "Global options")]
     pub offline: bool,
@@ -138,9 +141,6 @@ pub struct Build {
     /// Rounds that run at the same time [default: number of processors, at most 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub parallel: Option<u32>,
-    /// Profile [default: the workspace's]
-    #[arg(long, value_name = "NAME")]
-    pub profile: Option<String>,
     /// Do not run the packages' own tests
     #[arg(long)]
     pub no_check: bool,

@@ -19,6 +19,7 @@ pub struct Context<'a> {
     /// Whether to stop; set by the first interrupt.
     pub cancel: Cancel,
     workspace: Workspace,
+    profile: Option<String>,
     /// The store.
     pub store: ops::OpenStore,
     host: Host,
@@ -132,7 +133,7 @@ impl<'a> Context<'a> {
         let progress = Progress::new(shell);
         let store =
             ops::open_store(&host, &|event| progress.event(event), &cancel).map_err(|error| translate(shell, error))?;
-        Ok(Self { progress, cancel, workspace, store, host })
+        Ok(Self { progress, cancel, workspace, profile: global.profile.clone(), store, host })
     }
 
     /// Processors that this process may use.
@@ -147,6 +148,7 @@ impl<'a> Context<'a> {
         let launcher = ops::launcher();
         let session = Session {
             workspace: &self.workspace,
+            profile: self.profile.as_deref(),
             store: &self.store,
             fetcher: &fetcher,
             launcher: &launcher,
@@ -194,6 +196,7 @@ pub fn translate(shell: &Shell, error: ops::Error) -> CommandError {
         Error::Profile { .. }
         | Error::Seed { .. }
         | Error::Unknown(_)
+        | Error::NoSeed
         | Error::Exists(_)
         | Error::NeedsFirst { .. } => CommandError::from_error(Kind::Mistake, &error),
         Error::Source { error: cause, .. } => {

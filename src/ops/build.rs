@@ -1,10 +1,10 @@
 //! `parton build`: everything that is not known yet is fetched, built at least twice, compared and remembered.
 
 use super::package::{self, Slots, Task};
-use super::{Error, Session};
+use super::{Error, Seeds, Session};
 use crate::base::{TreeDigest, printable};
 use crate::build::Outcome;
-use crate::plan::{Derivation, NodeId, Plan};
+use crate::plan::{Derivation, Node, NodeId, Plan};
 use crate::report::{Record, Verdict};
 use crate::spec::Spec;
 use crate::store::Store;
@@ -17,8 +17,6 @@ use std::time::{Duration, Instant};
 /// How to build.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Name of the profile.
-    pub profile: String,
     /// How often each package is built.
     pub rounds: u32,
     /// Jobs of a plain round.
@@ -51,6 +49,8 @@ pub struct PackageReport {
     pub name: String,
     /// Its version.
     pub version: String,
+    /// Name of the profile it is built with.
+    pub profile: String,
     /// Whether it was asked for, rather than needed by something that was.
     pub wanted: bool,
     /// What became of it.
@@ -118,13 +118,14 @@ impl Report {
 ///
 /// # Errors
 /// Something that stops everything: the store, the sandbox, a source, an interruption. Failing builds are in the report.
-pub fn build(session: &Session<'_>, plan: &Plan<'_>, settings: &Settings) -> Result<Report, Error> {
+pub fn build(session: &Session<'_>, plan: &Plan<'_>, seeds: &Seeds, settings: &Settings) -> Result<Report, Error> {
     let begun = Instant::now();
     let mut work = Work::new(session, plan, settings);
     work.look_up()?;
     if !work.is_done() {
-        let seed = session.seed(session.profile(Some(&settings.profile))?.1)?;
-        super::seed::ensure(session, &seed)?;
+        for seed in work.pending().filter_map(|node| seeds.by_profile.get(node.profile)) {
+            super::seed::ensure(session, seed)?;
+        }
         work.prefetch()?;
         work.run()?;
     }
@@ -173,7 +174,7 @@ impl<'a> Work<'a> {
         match package::known(self.session, derivation, self.settings.rounds)? {
             Some((verdict, output)) => {
                 // An edit that was taken back: `show` and `log` mean today's result, not the newest.
-                self.session.store.bind_name(&derivation.name, &self.settings.profile, derivation.id())?;
+                self.session.store.bind_name(&derivation.name, self.plan.nodes[id.0].profile, derivation.id())?;
                 self.states[id.0] = Some(State::Known { verdict });
                 self.outputs[id.0] = Some(output);
                 Ok(true)
@@ -182,10 +183,14 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// What is not known yet.
+    fn pending(&self) -> impl Iterator<Item = &Node<'a>> {
+        self.plan.iter().filter(|(id, _)| self.states[id.0].is_none()).map(|(_, node)| node)
+    }
+
     /// Fetches the sources of all that is not known, so that the network works while processors wait for each other.
     fn prefetch(&self) -> Result<(), Error> {
-        let pending: Vec<&Spec> =
-            self.plan.iter().filter(|(id, _)| self.states[id.0].is_none()).map(|(_, node)| node.spec).collect();
+        let pending: Vec<&Spec> = self.pending().map(|node| node.spec).collect();
         match super::sources::prefetch(self.session, &pending) {
             // Each package will say for itself what it can't have.
             Err(Error::Source { .. }) if self.settings.keep_going => Ok(()),
@@ -208,6 +213,7 @@ impl<'a> Work<'a> {
                         settings: self.settings,
                         slots: &slots,
                         spec: self.plan.nodes[id.0].spec,
+                        profile: self.plan.nodes[id.0].profile,
                         rebuild: self.settings.rebuild && self.plan.nodes[id.0].wanted,
                     };
                     let done = done.clone();
@@ -305,6 +311,7 @@ impl<'a> Work<'a> {
                 PackageReport {
                     name: node.spec.name.value.clone(),
                     version: node.spec.version.value.clone(),
+                    profile: node.profile.to_owned(),
                     wanted: node.wanted,
                     output,
                     // A log that can't be read must not hide the failure it belongs to.

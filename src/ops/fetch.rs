@@ -29,12 +29,13 @@ pub struct FetchedPackage {
 /// # Errors
 /// A source can't be had or proved. What did arrive stays in the store.
 pub fn fetch(session: &Session<'_>, target: &Target) -> Result<FetchReport, Error> {
-    let (_, profile) = session.profile(None)?;
-    let seed = session.seed(profile)?;
-    let plan = session.plan(target, profile, &seed)?;
+    let seeds = session.seeds()?;
+    let plan = session.plan(target, &seeds)?;
     let specs: Vec<&Spec> = plan.nodes.iter().map(|node| node.spec).collect();
     sources::prefetch(session, &specs)?;
-    super::seed::ensure(session, &seed)?;
+    for name in plan.seeded() {
+        seeds.by_profile.get(name).map_or(Ok(()), |seed| super::seed::ensure(session, seed))?;
+    }
     let mut packages = Vec::new();
     for spec in specs {
         session.go_on()?;

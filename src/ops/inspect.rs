@@ -16,7 +16,7 @@ impl Session<'_> {
     /// # Errors
     /// There is none, or it is of another version.
     pub fn latest(&self, package: &str) -> Result<Record, Error> {
-        let profile = &self.workspace.config.profile;
+        let (profile, _) = self.profile()?;
         let id = self.store.current(package, profile)?.ok_or_else(|| Error::Unknown(package.to_owned()))?;
         self.record(package, id)
     }
@@ -73,9 +73,8 @@ pub enum WhyRebuild {
 
 /// `parton why-rebuild`: holds today's derivation of a package against that of its last build.
 pub fn why_rebuild(session: &Session<'_>, package: &str) -> Result<WhyRebuild, Error> {
-    let (_, profile) = session.profile(None)?;
-    let seed = session.seed(profile)?;
-    let plan = session.plan(&Target::Names(vec![package.to_owned()]), profile, &seed)?;
+    let seeds = session.seeds()?;
+    let plan = session.plan(&Target::Names(vec![package.to_owned()]), &seeds)?;
     let mut outputs = vec![None; plan.nodes.len()];
     for (id, node) in plan.iter() {
         let Some(derivation) = plan.derivation(id, &|input| outputs[input.0]) else {
@@ -111,11 +110,12 @@ pub fn why_rebuild(session: &Session<'_>, package: &str) -> Result<WhyRebuild, E
 /// `parton graph`: who needs whom.
 pub fn graph(session: &Session<'_>, packages: &[String]) -> Result<Graph, Error> {
     let target = if packages.is_empty() { Target::All } else { Target::Names(packages.to_vec()) };
-    let (_, profile) = session.profile(None)?;
-    let seed = session.seed(profile)?;
-    let plan = session.plan(&target, profile, &seed)?;
+    let seeds = session.seeds()?;
+    let plan = session.plan(&target, &seeds)?;
+    let (profile, _) = session.profile()?;
     let names = |list: &[crate::spec::At<String>]| list.iter().map(|need| need.value.clone()).collect();
-    let packages = plan.nodes.iter().map(|node| GraphNode {
+    // What built the toolchain is another picture.
+    let packages = plan.nodes.iter().filter(|node| node.profile == profile).map(|node| GraphNode {
         name: node.spec.name.value.clone(),
         version: node.spec.version.value.clone(),
         wanted: node.wanted,

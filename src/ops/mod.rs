@@ -30,21 +30,24 @@ pub use new::{NewSpec, new_spec, write_new};
 pub use seed::{Resolved, resolve as resolve_seed};
 pub use shell::{Opened, open_shell};
 
-use crate::base::{Cancel, Diagnostic, Events};
+use crate::base::{Blake3, Cancel, Diagnostic, Events};
 use crate::build as rounds;
 use crate::fetch::{self as fetching, Fetcher};
-use crate::plan::{self, Plan, Seed};
+use crate::plan::{self, Ground, Plan, Seed};
 use crate::sandbox::Launcher;
 use crate::spec::{Profile, Spec, Workspace};
 use crate::store::Store;
 use crate::{compare, sandbox, store, tree};
 use fs_err as fs;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What every verb needs.
 pub struct Session<'a> {
     /// The specs.
     pub workspace: &'a Workspace,
+    /// Name of the profile, if it is not the workspace's default one.
+    pub profile: Option<&'a str>,
     /// Where everything is kept.
     pub store: &'a Store,
     /// How sources are had.
@@ -107,6 +110,9 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// A profile starts from no seed.
+    #[error("this profile has no seed; `--profile NAME` names another")]
+    NoSeed,
     /// A package of the seed can't be unpacked.
     #[error("unpack {package} of the seed")]
     SeedPackage {
@@ -181,13 +187,18 @@ pub enum Error {
 /// # Errors
 /// The mistakes.
 pub fn check(workspace: &Workspace) -> Result<(), Error> {
-    let config = &workspace.config;
-    let profile = config.profiles.get(&config.profile).ok_or_else(|| Error::Profile {
-        name: config.profile.clone(),
-        known: config.profiles.keys().cloned().collect(),
-    })?;
-    let seed = read_seed(workspace, profile)?;
-    make_plan(workspace, &Target::All, profile, &seed).map(drop)
+    let mut mistakes = Vec::new();
+    for name in workspace.config.profiles.keys() {
+        let seeds = Seeds::read(workspace, name)?;
+        match make_plan(workspace, &Target::All, name, &seeds) {
+            // What is wrong with one profile is often wrong with the next.
+            Err(Error::Mistakes(found)) => {
+                mistakes.extend(found.into_iter().filter(|one| !mistakes.contains(one)).collect::<Vec<_>>())
+            }
+            other => drop(other?),
+        }
+    }
+    if mistakes.is_empty() { Ok(()) } else { Err(Error::Mistakes(mistakes)) }
 }
 
 /// An error and its causes in one text.
@@ -208,25 +219,53 @@ fn count(n: usize, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
+/// The seeds of a profile and of all profiles that built its tools.
+#[derive(Debug, Clone)]
+pub struct Seeds {
+    /// By the name of the profile. Profiles without a seed are not in it.
+    pub by_profile: BTreeMap<String, Seed>,
+    ids: BTreeMap<String, Blake3>,
+}
+
+impl Seeds {
+    fn read(workspace: &Workspace, profile: &str) -> Result<Self, Error> {
+        let mut by_profile = BTreeMap::new();
+        let mut next = Some(profile);
+        while let Some(name) = next {
+            let Some(profile) = workspace.config.profiles.get(name) else { break };
+            if let Some(seed) = read_seed(workspace, profile)? {
+                by_profile.insert(name.to_owned(), seed);
+            }
+            // The workspace was refused if this led in a circle.
+            next = profile.toolchain.as_ref().map(|toolchain| toolchain.profile.as_str());
+        }
+        let ids = by_profile.iter().map(|(name, seed)| (name.clone(), seed.id())).collect();
+        Ok(Self { by_profile, ids })
+    }
+}
+
 impl Session<'_> {
-    /// The profile of this name, or the default one, with its name.
-    pub fn profile(&self, name: Option<&str>) -> Result<(String, &Profile), Error> {
+    /// The profile that was asked for, or the default one: its name and itself.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub fn profile(&self) -> Result<(&str, &Profile), Error> {
         let config = &self.workspace.config;
-        let name = name.unwrap_or(&config.profile);
-        match config.profiles.get(name) {
-            Some(profile) => Ok((name.to_owned(), profile)),
+        let name = self.profile.unwrap_or(&config.profile);
+        match config.profiles.get_key_value(name) {
+            Some((name, profile)) => Ok((name, profile)),
             None => Err(Error::Profile { name: name.to_owned(), known: config.profiles.keys().cloned().collect() }),
         }
     }
 
-    /// The seed of a profile.
-    pub fn seed(&self, profile: &Profile) -> Result<Seed, Error> {
-        read_seed(self.workspace, profile)
+    /// The seeds of the profile's chain of toolchains.
+    pub fn seeds(&self) -> Result<Seeds, Error> {
+        Seeds::read(self.workspace, self.profile()?.0)
     }
 
     /// The plan for these packages.
-    pub fn plan<'s>(&'s self, target: &Target, profile: &'s Profile, seed: &Seed) -> Result<Plan<'s>, Error> {
-        make_plan(self.workspace, target, profile, seed)
+    pub fn plan<'s>(&'s self, target: &Target, seeds: &'s Seeds) -> Result<Plan<'s>, Error> {
+        make_plan(self.workspace, target, self.profile()?.0, seeds)
     }
 
     fn go_on(&self) -> Result<(), Error> {
@@ -234,28 +273,36 @@ impl Session<'_> {
     }
 }
 
-fn read_seed(workspace: &Workspace, profile: &Profile) -> Result<Seed, Error> {
-    let path = workspace.root.join(&profile.seed);
+/// The seed of a profile, if it has one.
+fn read_seed(workspace: &Workspace, profile: &Profile) -> Result<Option<Seed>, Error> {
+    let Some(lock) = &profile.seed else { return Ok(None) };
+    let path = workspace.root.join(lock);
     let lock = fs::read_to_string(&path)?;
     let recipe = fs::read_to_string(path.with_extension("toml"))?;
-    Seed::parse(&recipe, &lock).map_err(|error| Error::Seed { path, error })
+    Seed::parse(&recipe, &lock).map(Some).map_err(|error| Error::Seed { path, error })
 }
 
 fn make_plan<'s>(
     workspace: &'s Workspace,
     target: &Target,
-    profile: &'s Profile,
-    seed: &Seed,
+    profile: &'s str,
+    seeds: &'s Seeds,
 ) -> Result<Plan<'s>, Error> {
     let mut failed = std::cell::RefCell::new(None);
     let patches = |spec: &Spec, file: &str| {
-        let path = workspace.root.join("patches").join(&spec.name.value).join(file);
+        let path = workspace.root.join("patches").join(&spec.package).join(file);
         fs::read_to_string(path).unwrap_or_else(|error| {
             failed.borrow_mut().get_or_insert(error);
             String::new()
         })
     };
-    let plan = plan::resolve(&workspace.specs, target, profile, seed.id(), rounds::CONTRACT, &patches);
+    let ground = Ground {
+        specs: &workspace.specs,
+        profiles: &workspace.config.profiles,
+        seeds: &seeds.ids,
+        contract: rounds::CONTRACT,
+    };
+    let plan = plan::resolve(ground, target, profile, &patches);
     match failed.get_mut().take() {
         Some(error) => Err(error.into()),
         None => plan.map_err(Error::Mistakes),

@@ -39,6 +39,8 @@ pub struct Task<'a> {
     pub slots: &'a Slots,
     /// What its author wrote.
     pub spec: &'a Spec,
+    /// Name of the profile.
+    pub profile: &'a str,
     /// Whether to build it even if another process has just done so.
     pub rebuild: bool,
 }
@@ -63,7 +65,7 @@ impl Task<'_> {
         let rounds = self.rounds(&derivation)?;
         self.session.go_on()?;
         let differences = differences(store, &rounds)?;
-        let record = Record::new(derivation, self.settings.profile.clone(), evidence, rounds, differences);
+        let record = Record::new(derivation, self.profile.to_owned(), evidence, rounds, differences);
         let refs = Refs {
             trees: record.rounds.iter().filter_map(|r| r.output().map(|o| o.tree)).collect(),
             logs: record.rounds.iter().map(|r| r.log).collect(),

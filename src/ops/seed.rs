@@ -87,7 +87,7 @@ pub struct Resolved {
 /// # Errors
 /// The archive can't be had or proved, or has no package of a name.
 pub fn resolve(session: &Session<'_>, profile: &Profile) -> Result<Resolved, Error> {
-    let path = session.workspace.root.join(&profile.seed);
+    let path = session.workspace.root.join(profile.seed.as_deref().ok_or(Error::NoSeed)?);
     let text = fs::read_to_string(path.with_extension("toml"))?;
     let recipe = SeedRecipe::parse(&text).map_err(|error| Error::Seed { path: path.clone(), error })?;
     let failed = |error| Error::Source { package: "the seed".to_owned(), error };

@@ -30,16 +30,15 @@ pub fn open_shell(session: &Session<'_>, name: &str, fresh: bool) -> Result<Open
         };
         return Ok(Opened { order: found.order, state: Some(kept.path().to_owned()), failed });
     }
-    let (_, profile) = session.profile(None)?;
-    let seed = session.seed(profile)?;
-    let plan = session.plan(&Target::Names(vec![name.to_owned()]), profile, &seed)?;
+    let seeds = session.seeds()?;
+    let plan = session.plan(&Target::Names(vec![name.to_owned()]), &seeds)?;
     let mut outputs = vec![None; plan.nodes.len()];
     for (id, node) in plan.iter() {
         let derivation = plan
             .derivation(id, &|input| outputs[input.0])
             .ok_or_else(|| Error::NeedsFirst { package: name.to_owned(), need: node.spec.name.value.clone() })?;
         if node.wanted {
-            super::seed::ensure(session, &seed)?;
+            seeds.by_profile.get(node.profile).map_or(Ok(()), |seed| super::seed::ensure(session, seed))?;
             sources::ensure(session, node.spec)?;
             let order = Order {
                 derivation,

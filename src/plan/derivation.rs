@@ -18,8 +18,8 @@ pub struct Derivation {
     pub sources: Vec<SourceInput>,
     /// Patches in order of application.
     pub patches: Vec<PatchInput>,
-    /// Id of the seed that makes the lowest layer of the root.
-    pub seed: Blake3,
+    /// Id of the seed that makes the lowest layer of the root, if there is one.
+    pub seed: Option<Blake3>,
     /// Other packages' outputs, the topmost layer of each place first.
     pub inputs: Vec<Input>,
     /// What is run, in order.
@@ -98,6 +98,8 @@ pub enum Place {
     Build,
     /// Merged into the sysroot: it is linked against.
     Host,
+    /// Merged into `/` below those: the profile's tools, in the place of a seed's or over them.
+    Tools,
 }
 
 /// One phase.
@@ -123,7 +125,7 @@ pub struct Linkage {
 impl Derivation {
     /// The id: changes when anything that could change the build's outcome changes.
     pub fn id(&self) -> DrvId {
-        let mut to = Encoder::new("parton.derivation", 1);
+        let mut to = Encoder::new("parton.derivation", 2);
         to.put(&self.contract)
             .put(&self.name)
             .put(&self.version)
@@ -168,6 +170,7 @@ impl Canon for Input {
         let place: u64 = match self.place {
             Place::Build => 0,
             Place::Host => 1,
+            Place::Tools => 2,
         };
         to.put(&place).put(&self.tree);
     }

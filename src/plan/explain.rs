@@ -24,7 +24,8 @@ pub fn explain(before: &Derivation, after: &Derivation) -> Vec<Change> {
     changes.one("version", &before.version, &after.version);
     changes.each("source", &sources(&before.sources), &sources(&after.sources));
     changes.list("patches", &patches(&before.patches), &patches(&after.patches));
-    changes.one("seed", &before.seed.short(), &after.seed.short());
+    let seed = |derivation: &Derivation| derivation.seed.map_or_else(|| "none".to_owned(), |seed| seed.short());
+    changes.one("seed", &seed(before), &seed(after));
     changes.each("input", &inputs(&before.inputs), &inputs(&after.inputs));
     changes.order("order of inputs", before.inputs.iter().map(|i| &i.name), after.inputs.iter().map(|i| &i.name));
     changes.each("phase", &phases(&before.phases), &phases(&after.phases));

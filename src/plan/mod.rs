@@ -1,11 +1,18 @@
 //! What specs mean: which package needs which, in what order they are built, and what exactly one build consists of.
 //!
-//! In: the specs and one profile. Out: a [`Plan`], and from it, as soon as the outputs of a package's inputs are known,
+//! In: the specs and the profiles. Out: a [`Plan`], and from it, as soon as the outputs of a package's inputs are known,
 //! its [`Derivation`]: the complete canonical description of one build. Two derivations with the same id are the same
 //! build; [`explain`] says what differs between two that are not.
 //!
 //! Inputs enter a derivation by the digest of their *output*, not by their own id. That is early cutoff: an edit that
 //! leaves a package's output as it was changes nothing above it.
+//!
+//! # Stages
+//!
+//! A profile's tools and libraries are packages too, built with another profile. So a plan is made of packages *with
+//! profiles*, and a chain of toolchains (each built by the one before, the first by a seed) is ordinary derivations. What a
+//! profile is called is not in any id: when two stages come to the same outputs, what is built with one is already built
+//! with the other.
 //!
 //! | enters the id | does not |
 //! |---|---|
@@ -29,5 +36,5 @@ mod seed;
 
 pub use derivation::{Derivation, Input, Linkage, PatchInput, Phase, Place, SourceInput, SourcePin};
 pub use explain::{Change, explain};
-pub use resolve::{Node, NodeId, Plan, Target, resolve};
+pub use resolve::{Ground, Node, NodeId, Plan, Target, resolve};
 pub use seed::{Seed, SeedError, SeedFile, SeedPackage, SeedRecipe};

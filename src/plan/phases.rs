@@ -1,11 +1,11 @@
 //! Helpers expand to plain phases: what is run is what the derivation says, and nothing else knows of helpers.
 
 use super::derivation::Phase;
-use crate::spec::{Build, Spec, System};
+use crate::spec::{Build, Profile, Spec, System};
 use std::fmt::Write as _;
 
-/// The phases of a spec whose main source lies in `dir` (below `/build`).
-pub fn expand(spec: &Spec, dir: &str) -> Vec<Phase> {
+/// The phases of a spec whose main source lies in `dir` (below `/build`), built with this profile.
+pub fn expand(spec: &Spec, dir: &str, profile: &Profile) -> Vec<Phase> {
     let build = &spec.build;
     let source = match &build.dir {
         Some(sub) => format!("{dir}/{sub}"),
@@ -29,7 +29,7 @@ pub fn expand(spec: &Spec, dir: &str) -> Vec<Phase> {
     for name in ["prepare", "configure", "compile", "install", "finish"] {
         let here = if name == "prepare" { &source } else { &work };
         // A phase that is written empty is left out.
-        let script = written(name).or_else(|| helper(build, name, &source));
+        let script = written(name).or_else(|| helper(build, name, &source, profile));
         if let Some(script) = script.filter(|script| !script.trim().is_empty()) {
             phase(name, here, script);
         }
@@ -38,7 +38,7 @@ pub fn expand(spec: &Spec, dir: &str) -> Vec<Phase> {
 }
 
 /// What the helper does in a phase that the spec does not write itself.
-fn helper(build: &Build, phase: &str, source: &str) -> Option<String> {
+fn helper(build: &Build, phase: &str, source: &str, profile: &Profile) -> Option<String> {
     let flags: String = build.flags.iter().map(|flag| format!(" {}", quote(flag))).collect();
     let words = |list: &[String]| list.iter().map(|word| format!(" {}", quote(word))).collect::<String>();
     let install = if build.install.is_empty() { " install".to_owned() } else { words(&build.install) };
@@ -46,7 +46,10 @@ fn helper(build: &Build, phase: &str, source: &str) -> Option<String> {
         (System::Configure, "configure") => {
             let script =
                 if build.out_of_tree { format!("/build/{source}/configure") } else { "./configure".to_owned() };
-            Some(format!("{script} --prefix=/usr --sysconfdir=/etc --localstatedir=/var --libdir=/usr/lib{flags}"))
+            let cross = profile.build.as_ref().filter(|build| **build != profile.target);
+            let cross = cross.map(|build| format!(" --build={build} --host={}", profile.target)).unwrap_or_default();
+            let places = "--prefix=/usr --sysconfdir=/etc --localstatedir=/var --libdir=/usr/lib";
+            Some(format!("{script} {places}{cross}{flags}"))
         }
         (System::Configure, "compile") => Some(format!("make -j\"$JOBS\"{}", words(&build.targets))),
         (System::Configure, "install") => Some(format!("make DESTDIR=\"$OUT\"{install}")),

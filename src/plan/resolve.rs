@@ -3,7 +3,7 @@
 use super::derivation::{Derivation, Input, Linkage, PatchInput, Phase, Place, SourceInput, SourcePin};
 use super::phases;
 use crate::base::{Blake3, Diagnostic, TreeDigest, nearest};
-use crate::spec::{At, Profile, SourceKind, Spec};
+use crate::spec::{At, Profile, SourceKind, Spec, Toolchain};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names a node within its plan.
@@ -19,24 +19,43 @@ pub enum Target {
     Names(Vec<String>),
 }
 
+/// What a plan is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Ground<'a> {
+    /// Every spec and every pass, by name.
+    pub specs: &'a BTreeMap<String, Spec>,
+    /// Every profile, by name.
+    pub profiles: &'a BTreeMap<String, Profile>,
+    /// Ids of the profiles' seeds, by the name of the profile; a profile without a seed is not in it.
+    pub seeds: &'a BTreeMap<String, Blake3>,
+    /// Version of the jail.
+    pub contract: u64,
+}
+
 /// Packages in an order in which each comes after all it needs.
 #[derive(Debug)]
 pub struct Plan<'a> {
     /// The nodes in build order; a [`NodeId`] is an index into it.
     pub nodes: Vec<Node<'a>>,
-    profile: &'a Profile,
-    seed: Blake3,
-    contract: u64,
+    ground: Ground<'a>,
+    profile: &'a str,
 }
 
-/// One package of a plan.
+/// One package of a plan, built with one profile.
 #[derive(Debug)]
 pub struct Node<'a> {
     /// What its author wrote.
     pub spec: &'a Spec,
+    /// Name of the profile it is built with.
+    pub profile: &'a str,
+    /// The profile.
+    pub with: &'a Profile,
+    /// The profile's tools with all that those need to run: built with the profile's own toolchain. Sorted.
+    pub tools: Vec<NodeId>,
     /// What runs during its build: `needs.build` and all that those need to run. Sorted.
     pub build: Vec<NodeId>,
-    /// What it is linked against: `needs.host` and all that those are linked against or need to run. Sorted.
+    /// What it is linked against: `needs.host`, the profile's libraries, and all that those are linked against or need to
+    /// run. Sorted.
     pub host: Vec<NodeId>,
     /// What it needs in order to run: `host` and `needs.run` with all that those need to run. Sorted.
     pub run: Vec<NodeId>,
@@ -49,32 +68,40 @@ pub struct Node<'a> {
 impl Node<'_> {
     /// Every node whose output enters this one's derivation.
     pub fn inputs(&self) -> impl Iterator<Item = NodeId> {
-        self.build.iter().chain(&self.host).copied()
+        self.build.iter().chain(&self.host).chain(&self.tools).copied()
     }
 }
 
-/// Finds all that `target` needs, and an order. `contract` is the version of the jail, `patches` are the texts of the patch files by package and file name.
+/// Finds all that `target` needs when it is built with the profile of this name, and an order. `patches` gives the text of
+/// a spec's patch file.
 ///
 /// # Errors
-/// All of: names that no spec has, and cycles (each named with its path).
+/// All of: names that no spec has, packages that can't be built with a profile, and cycles (each named with its path).
 pub fn resolve<'a>(
-    specs: &'a BTreeMap<String, Spec>,
+    ground: Ground<'a>,
     target: &Target,
-    profile: &'a Profile,
-    seed: Blake3,
-    contract: u64,
+    profile: &'a str,
     patches: &dyn Fn(&Spec, &str) -> String,
 ) -> Result<Plan<'a>, Vec<Diagnostic>> {
-    let mut walk =
-        Walk { specs, patches, nodes: Vec::new(), state: BTreeMap::new(), path: Vec::new(), errors: Vec::new() };
+    let specs = ground.specs;
+    let mut walk = Walk {
+        ground,
+        patches,
+        nodes: Vec::new(),
+        state: BTreeMap::new(),
+        toolchains: BTreeMap::new(),
+        path: Vec::new(),
+        errors: Vec::new(),
+    };
     let wanted: Vec<&str> = match target {
-        Target::All => specs.keys().map(String::as_str).collect(),
+        // A pass is a means to an end: it is built where it is needed.
+        Target::All => specs.values().filter(|s| s.is_whole() && s.builds_with(profile)).map(Spec::id).collect(),
         Target::Names(names) => names.iter().map(String::as_str).collect(),
     };
     for name in &wanted {
         match specs.get(*name) {
             Some(spec) => {
-                walk.visit(spec);
+                walk.visit(spec, profile);
             }
             None => walk.errors.push(unknown(specs, name)),
         }
@@ -85,9 +112,9 @@ pub fn resolve<'a>(
     let mut nodes = walk.nodes;
     let wanted: BTreeSet<&str> = wanted.into_iter().collect();
     for node in &mut nodes {
-        node.wanted = wanted.contains(node.spec.name.value.as_str());
+        node.wanted = node.profile == profile && wanted.contains(node.spec.id());
     }
-    Ok(Plan { nodes, profile, seed, contract })
+    Ok(Plan { nodes, ground, profile })
 }
 
 fn unknown(specs: &BTreeMap<String, Spec>, name: &str) -> Diagnostic {
@@ -104,6 +131,18 @@ fn unknown(specs: &BTreeMap<String, Spec>, name: &str) -> Diagnostic {
     }
 }
 
+fn wrong_profile(spec: &Spec, profile: &str) -> Diagnostic {
+    let known: Vec<&str> = spec.profiles.iter().map(|profile| profile.value.as_str()).collect();
+    let label = spec.profiles.first().map(|first| spec.at(&first.span, "these only"));
+    Diagnostic {
+        rule: "wrong-profile",
+        level: crate::base::Level::Error,
+        message: format!("'{}' can't be built with the profile '{profile}'", spec.id()),
+        labels: label.into_iter().collect(),
+        help: Some(format!("it can be built with {}: `--profile NAME`", known.join(", "))),
+    }
+}
+
 #[derive(Clone, Copy)]
 enum State {
     Open,
@@ -111,11 +150,19 @@ enum State {
     Broken,
 }
 
+/// A package and a profile.
+type Key<'a> = (&'a str, &'a str);
+
+/// What a profile has in every build: tools, and libraries.
+type Tools = (Vec<NodeId>, Vec<NodeId>);
+
 struct Walk<'a, 'p> {
-    specs: &'a BTreeMap<String, Spec>,
+    ground: Ground<'a>,
     patches: &'p dyn Fn(&Spec, &str) -> String,
     nodes: Vec<Node<'a>>,
-    state: BTreeMap<&'a str, State>,
+    state: BTreeMap<Key<'a>, State>,
+    /// Tools and libraries of each profile that was met, with all that they need to run.
+    toolchains: BTreeMap<&'a str, Option<Tools>>,
     /// The needs that led here: the spec, and the place in it that names the next one.
     path: Vec<(&'a Spec, &'a At<String>)>,
     errors: Vec<Diagnostic>,
@@ -123,8 +170,9 @@ struct Walk<'a, 'p> {
 
 impl<'a> Walk<'a, '_> {
     /// Depth first; the depth is the longest chain of needs, which the stack of a thread holds for thousands of specs.
-    fn visit(&mut self, spec: &'a Spec) -> Option<NodeId> {
-        match self.state.get(spec.name.value.as_str()) {
+    fn visit(&mut self, spec: &'a Spec, profile: &'a str) -> Option<NodeId> {
+        let key = (spec.id(), profile);
+        match self.state.get(&key) {
             Some(State::Done(id)) => return Some(*id),
             Some(State::Broken) => return None,
             Some(State::Open) => {
@@ -133,43 +181,90 @@ impl<'a> Walk<'a, '_> {
             }
             None => {}
         }
-        self.state.insert(&spec.name.value, State::Open);
+        let with = self.ground.profiles.get(profile)?;
+        if !spec.builds_with(profile) {
+            self.errors.push(wrong_profile(spec, profile));
+            self.state.insert(key, State::Broken);
+            return None;
+        }
+        self.state.insert(key, State::Open);
+        let toolchain = self.toolchain(profile, with);
         let (build, host, run) = (&spec.needs.build, &spec.needs.host, &spec.needs.run);
-        let (build, host, run) = (self.needs(spec, build), self.needs(spec, host), self.needs(spec, run));
-        let (Some(build), Some(host), Some(run)) = (build, host, run) else {
-            self.state.insert(&spec.name.value, State::Broken);
+        let (build, host, run) =
+            (self.needs(spec, build, profile), self.needs(spec, host, profile), self.needs(spec, run, profile));
+        let (Some((tools, libraries)), Some(build), Some(host), Some(run)) = (toolchain, build, host, run) else {
+            self.state.insert(key, State::Broken);
             return None;
         };
-        let with_runtime = |ids: &[NodeId]| {
-            let mut all: BTreeSet<NodeId> = ids.iter().copied().collect();
-            ids.iter().for_each(|id| all.extend(&self.nodes[id.0].run));
-            all.into_iter().collect::<Vec<_>>()
-        };
-        let (build, host, extra) = (with_runtime(&build), with_runtime(&host), with_runtime(&run));
+        let (build, host, extra) = (self.with_runtime(&build), self.with_runtime(&host), self.with_runtime(&run));
         let run: BTreeSet<NodeId> = host.iter().chain(&extra).copied().collect();
-        let patches = spec
-            .patches
-            .iter()
-            .map(|patch| PatchInput { name: patch.value.clone(), text: (self.patches)(spec, &patch.value) })
-            .collect();
+        let host: BTreeSet<NodeId> = host.into_iter().chain(libraries).collect();
+        let patch =
+            |name: &At<String>| PatchInput { name: name.value.clone(), text: (self.patches)(spec, &name.value) };
+        let patches = spec.patches.iter().map(patch).collect();
         let id = NodeId(self.nodes.len());
-        self.nodes.push(Node { spec, build, host, run: run.into_iter().collect(), patches, wanted: false });
-        self.state.insert(&spec.name.value, State::Done(id));
+        self.nodes.push(Node {
+            spec,
+            profile,
+            with,
+            tools,
+            build,
+            host: host.into_iter().collect(),
+            run: run.into_iter().collect(),
+            patches,
+            wanted: false,
+        });
+        self.state.insert(key, State::Done(id));
         Some(id)
     }
 
-    fn needs(&mut self, spec: &'a Spec, needs: &'a [At<String>]) -> Option<Vec<NodeId>> {
+    /// These and all they need to run.
+    fn with_runtime(&self, ids: &[NodeId]) -> Vec<NodeId> {
+        let mut all: BTreeSet<NodeId> = ids.iter().copied().collect();
+        ids.iter().for_each(|id| all.extend(&self.nodes[id.0].run));
+        all.into_iter().collect()
+    }
+
+    /// What a profile has in every build; `None` if something is wrong with it, which is said once.
+    fn toolchain(&mut self, name: &'a str, profile: &'a Profile) -> Option<Tools> {
+        let Some(Toolchain { profile: by, tools, libraries }) = &profile.toolchain else {
+            return Some((Vec::new(), Vec::new()));
+        };
+        if let Some(known) = self.toolchains.get(name) {
+            return known.clone();
+        }
+        let mut list = |names: &'a [String]| -> Option<Vec<NodeId>> {
+            let found = names.iter().map(|package| match self.ground.specs.get(package) {
+                Some(spec) => self.visit(spec, by),
+                None => {
+                    let mut error = unknown(self.ground.specs, package);
+                    error.message = format!("{}, but the profile '{name}' has it in its toolchain", error.message);
+                    self.errors.push(error);
+                    None
+                }
+            });
+            // All of them are looked at, so that all mistakes are found.
+            let found: Vec<Option<NodeId>> = found.collect();
+            found.into_iter().collect()
+        };
+        let (tools, libraries) = (list(tools), list(libraries));
+        let found = tools.zip(libraries).map(|(t, l)| (self.with_runtime(&t), self.with_runtime(&l)));
+        self.toolchains.insert(name, found.clone());
+        found
+    }
+
+    fn needs(&mut self, spec: &'a Spec, needs: &'a [At<String>], profile: &'a str) -> Option<Vec<NodeId>> {
         let mut ids = Some(Vec::with_capacity(needs.len()));
         for need in needs {
-            let found = match self.specs.get(&need.value) {
+            let found = match self.ground.specs.get(&need.value) {
                 Some(other) => {
                     self.path.push((spec, need));
-                    let found = self.visit(other);
+                    let found = self.visit(other, profile);
                     self.path.pop();
                     found
                 }
                 None => {
-                    let mut error = unknown(self.specs, &need.value);
+                    let mut error = unknown(self.ground.specs, &need.value);
                     error.rule = "unknown-need";
                     error.labels.push(spec.at(&need.span, "needed here"));
                     self.errors.push(error);
@@ -202,9 +297,15 @@ impl<'a> Walk<'a, '_> {
 }
 
 impl Plan<'_> {
-    /// The node of a package.
+    /// The node of a package, built with the plan's own profile.
     pub fn find(&self, name: &str) -> Option<NodeId> {
-        self.nodes.iter().position(|node| node.spec.name.value == name).map(NodeId)
+        let is_it = |node: &Node<'_>| node.profile == self.profile && node.spec.id() == name;
+        self.nodes.iter().position(is_it).map(NodeId)
+    }
+
+    /// Names of the profiles that have a seed and build something in this plan.
+    pub fn seeded(&self) -> BTreeSet<&str> {
+        self.nodes.iter().filter(|node| node.with.seed.is_some()).map(|node| node.profile).collect()
     }
 
     /// The nodes with their ids, in build order.
@@ -217,9 +318,9 @@ impl Plan<'_> {
     /// `None` as long as `output` does not know every input.
     pub fn derivation(&self, id: NodeId, output: &dyn Fn(NodeId) -> Option<TreeDigest>) -> Option<Derivation> {
         let node = &self.nodes[id.0];
-        let spec = node.spec;
-        let mut inputs = Vec::with_capacity(node.build.len() + node.host.len());
-        for (place, ids) in [(Place::Build, &node.build), (Place::Host, &node.host)] {
+        let (spec, profile) = (node.spec, node.with);
+        let mut inputs = Vec::with_capacity(node.build.len() + node.host.len() + node.tools.len());
+        for (place, ids) in [(Place::Build, &node.build), (Place::Host, &node.host), (Place::Tools, &node.tools)] {
             for input in ids {
                 let name = self.nodes[input.0].spec.name.value.clone();
                 inputs.push(Input { name, place, tree: output(*input)? });
@@ -230,27 +331,27 @@ impl Plan<'_> {
 
         let sources: Vec<SourceInput> = spec.sources.iter().map(|source| source_input(spec, source)).collect();
         let main = main_dir(&sources);
-        let mut env = self.profile.env.clone();
+        let mut env = profile.env.clone();
         env.extend(spec.build.env.clone());
-        env.insert("SYSROOT".to_owned(), self.profile.sysroot.clone());
-        let provided = self.profile.provides.iter().chain(spec.allow_needed.iter().map(|lib| &lib.value));
+        env.insert("SYSROOT".to_owned(), profile.sysroot.clone());
+        let provided = profile.provides.iter().chain(spec.allow_needed.iter().map(|lib| &lib.value));
         Some(Derivation {
-            contract: self.contract,
+            contract: self.ground.contract,
             name: spec.name.value.clone(),
             version: spec.version.value.clone(),
             patches: node.patches.clone(),
-            seed: self.seed,
+            seed: self.ground.seeds.get(node.profile).copied(),
             inputs,
-            phases: phases::expand(spec, &main),
+            phases: phases::expand(spec, &main, profile),
             check: spec.check.as_ref().map(|check| Phase {
                 name: "check".to_owned(),
                 dir: if spec.build.out_of_tree { "obj".to_owned() } else { main.clone() },
                 script: check.script.value.clone(),
             }),
             env,
-            target: self.profile.target.clone(),
-            sysroot: self.profile.sysroot.clone(),
-            linkage: Linkage { interpreter: self.profile.interpreter.clone(), provided: provided.cloned().collect() },
+            target: profile.target.clone(),
+            sysroot: profile.sysroot.clone(),
+            linkage: Linkage { interpreter: profile.interpreter.clone(), provided: provided.cloned().collect() },
             sources,
         })
     }
@@ -259,7 +360,7 @@ impl Plan<'_> {
 /// Where a source goes below `/build`, and how it is fixed. A file that is not unpacked keeps its name.
 fn source_input(spec: &Spec, source: &crate::spec::Source) -> SourceInput {
     let dir = source.dir.as_ref().map(|dir| dir.value.clone());
-    let unpacked = || dir.clone().unwrap_or_else(|| format!("{}-{}", spec.name.value, spec.version.value));
+    let unpacked = || dir.clone().unwrap_or_else(|| format!("{}-{}", spec.package, spec.version.value));
     match &source.kind {
         SourceKind::File { urls, sha256, unpack: false, .. } => {
             let name = urls.first().map_or("source", |url| file_name(&url.value));

@@ -103,7 +103,12 @@ impl Table {
     pub fn all(&'static self) -> Vec<&'static Table> {
         let mut all = vec![self];
         for table in self.keys.iter().filter_map(|key| key.kind.table()) {
-            all.extend(table.all());
+            for below in table.all() {
+                // A pass has tables that the package has too.
+                if all.iter().all(|known: &&Table| !std::ptr::eq(*known, below)) {
+                    all.push(below);
+                }
+            }
         }
         all
     }
@@ -131,6 +136,20 @@ pub static SPEC: Table = Table {
         may("check", Kind::Table(&CHECK), "none", "How it is tested."),
         may("elf", Kind::Table(&ELF), "none", "Exceptions from the check of ELF files."),
         may("limits", Kind::Table(&LIMITS), "parton's", "What one round may use."),
+        may("pass", Named(&PASS), "none", "Other ways to build the same sources, by name."),
+    ],
+};
+
+static PASS: Table = Table {
+    name: "pass.NAME",
+    doc: "Another way to build the same sources, needed as `<package>:<name>`. A table that is given here stands in place of the package's own of that name; the others are the same.",
+    keys: &[
+        may("profiles", Texts, "the package's", "Profiles that it can be built with."),
+        may("needs", Kind::Table(&NEEDS), "the package's", "Other packages."),
+        may("build", Kind::Table(&BUILD), "the package's", "How it is built."),
+        may("check", Kind::Table(&CHECK), "the package's", "How it is tested; an empty `script` leaves the test out."),
+        may("elf", Kind::Table(&ELF), "the package's", "Exceptions from the check of ELF files."),
+        may("limits", Kind::Table(&LIMITS), "the package's", "What one round may use."),
     ],
 };
 
@@ -151,6 +170,7 @@ static PACKAGE: Table = Table {
         ),
         may("homepage", Text, "none", "Upstream's page, `http` or `https`."),
         may("summary", Text, "none", "One line for people. Not part of any hash."),
+        may("profiles", Texts, "all", "Profiles that it can be built with. `--all` leaves it out with any other."),
     ],
 };
 
@@ -356,8 +376,17 @@ static PROFILE: Table = Table {
     name: "profile.NAME",
     doc: "What the build machine's root is made of and what the compiler is told.",
     keys: &[
-        must("seed", Text, "Seed lock file, relative to the workspace."),
+        may("seed", Text, "none", "Seed lock file, relative to the workspace: the lowest layer of the root."),
+        may("toolchain", Text, "none", "Profile that builds `tools` and `libraries`. Without a seed it is needed."),
+        may("tools", Texts, "none", "Packages of that profile that are in every root, over the seed."),
+        may("libraries", Texts, "none", "Packages of that profile that everything is linked against."),
         must("target", Text, "Target triple."),
+        may(
+            "build",
+            Text,
+            "the target",
+            "Triple of the machine that builds, where it is another: `configure` is then told both.",
+        ),
         may("sysroot", Text, "`\"/\"`", "Where packages that are linked against are shown; absolute."),
         must("interpreter", Text, "The loader that every dynamic program must name; absolute."),
         may("provides", Texts, "none", "Libraries that the profile itself provides."),

@@ -64,15 +64,18 @@ fn file(table: &Cursor<'_>, place: &Place<'_>) -> Option<Spec> {
     check_dirs(sink, &sources, name.as_ref(), version.as_ref());
 
     let needs = table.table("needs").map_or_else(Needs::default, |needs| read_needs(&needs, place));
+    let sourceless = !table.has("source");
     let (build, patches) = match table.table("build") {
-        Some(build) => (read_build(&build, !table.has("source")), read_patches(&build, place)),
+        Some(build) => (read_build(&build, sourceless), read_patches(&build, place)),
         None => (None, Vec::new()),
     };
     let check = table.table("check").and_then(|check| Some(Check { script: check.text("script")? }));
     let allow_needed = table.table("elf").map(|elf| elf.texts("allow-needed")).unwrap_or_default();
     let limits = table.table("limits").map_or_else(LimitsOverride::default, |limits| read_limits(&limits));
+    let profiles = package.as_ref().map(|package| package.texts("profiles")).unwrap_or_default();
 
-    Some(Spec {
+    let mut spec = Spec {
+        package: name.as_ref()?.value.clone(),
         name: name?,
         version: version?,
         license: license?,
@@ -85,9 +88,42 @@ fn file(table: &Cursor<'_>, place: &Place<'_>) -> Option<Spec> {
         check,
         allow_needed,
         limits,
+        profiles,
+        passes: Vec::new(),
         dir: place.dir(),
         text: Arc::clone(&sink.text),
-    })
+    };
+    let passes = table.named("pass");
+    spec.passes = passes.iter().filter_map(|(name, table)| pass(&spec, name, table, place, sourceless)).collect();
+    unused_patches(table, &spec, place);
+    Some(spec)
+}
+
+/// The spec with the tables of a pass in place of its own.
+fn pass(spec: &Spec, name: &At<String>, table: &Cursor<'_>, place: &Place<'_>, sourceless: bool) -> Option<Spec> {
+    values::name(table.sink, name);
+    let mut pass = spec.clone();
+    pass.name = At { value: format!("{}:{}", spec.package, name.value), span: name.span.clone() };
+    if table.has("profiles") {
+        pass.profiles = table.texts("profiles");
+    }
+    if let Some(needs) = table.table("needs") {
+        pass.needs = read_needs(&needs, place);
+    }
+    if let Some(build) = table.table("build") {
+        pass.build = read_build(&build, sourceless)?;
+        pass.patches = read_patches(&build, place);
+    }
+    if let Some(check) = table.table("check") {
+        pass.check = check.any_text("script").filter(|text| !text.value.is_empty()).map(|script| Check { script });
+    }
+    if let Some(elf) = table.table("elf") {
+        pass.allow_needed = elf.texts("allow-needed");
+    }
+    if let Some(limits) = table.table("limits") {
+        pass.limits = read_limits(&limits);
+    }
+    Some(pass)
 }
 
 fn check_name(sink: &Sink, name: &At<String>, place: &Place<'_>) {
@@ -123,7 +159,7 @@ fn read_needs(table: &Cursor<'_>, place: &Place<'_>) -> Needs {
     let list = |key: &str| {
         let names = table.texts(key);
         for (i, name) in names.iter().enumerate() {
-            if !values::name(table.sink, name) {
+            if !values::need(table.sink, name) {
                 continue;
             }
             if name.value == place.name {
@@ -236,17 +272,27 @@ fn read_patches(table: &Cursor<'_>, place: &Place<'_>) -> Vec<At<String>> {
             sink.error("patch-missing", &patch.span, message, "no such file", help);
         }
     }
+    patches
+}
+
+/// Warns of patch files that neither the package nor any of its passes applies.
+fn unused_patches(table: &Cursor<'_>, spec: &Spec, place: &Place<'_>) {
+    if !place.has_patches {
+        return;
+    }
+    let Some(build) = table.table("build") else { return };
+    let present = files_below(&super::workspace::below(place.root, &["patches", place.name]), 4);
+    let patches: Vec<&At<String>> = std::iter::once(spec).chain(&spec.passes).flat_map(|spec| &spec.patches).collect();
     for file in present.iter().filter(|file| patches.iter().all(|patch| patch.value != **file)) {
-        let near = |patch: &At<String>| nearest(&patch.value, [file.as_str()]).is_some();
+        let near = |patch: &&At<String>| nearest(&patch.value, [file.as_str()]).is_some();
         if patches.iter().any(|patch| present.binary_search(&patch.value).is_err() && near(patch)) {
             continue; // Already suggested to the patch that was misspelt.
         }
         let message = format!("`patches/{}/{file}` is never applied", place.name);
-        let span = table.place_of("patches");
+        let span = build.place_of("patches");
         let help = "add it to `patches`, or delete the file";
-        sink.warning("unused-patch", &span, message, "not named here", help);
+        table.sink.warning("unused-patch", &span, message, "not named here", help);
     }
-    patches
 }
 
 fn read_limits(table: &Cursor<'_>) -> LimitsOverride {

@@ -18,8 +18,10 @@ pub struct At<T> {
 /// One `spec.toml`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
-    /// Name; equal to the name of the spec's directory.
+    /// Name by which it is needed: the package's, or `<package>:<pass>`.
     pub name: At<String>,
+    /// The package's name: equal to the name of the spec's directory, and the same for all its passes.
+    pub package: String,
     /// Upstream's version.
     pub version: At<String>,
     /// SPDX licence expression, already checked.
@@ -42,6 +44,10 @@ pub struct Spec {
     pub allow_needed: Vec<At<String>>,
     /// Limits other than the defaults.
     pub limits: LimitsOverride,
+    /// Profiles it can be built with; empty for all.
+    pub profiles: Vec<At<String>>,
+    /// Other ways to build the same sources; each is a spec of its own, without passes.
+    pub passes: Vec<Spec>,
     /// The directory that holds `spec.toml`.
     pub dir: PathBuf,
     /// The text, for diagnostics.
@@ -49,6 +55,21 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// The name by which it is needed.
+    pub fn id(&self) -> &str {
+        &self.name.value
+    }
+
+    /// Whether it is the package itself and not one of its passes.
+    pub fn is_whole(&self) -> bool {
+        self.name.value == self.package
+    }
+
+    /// Whether it can be built with the profile of this name.
+    pub fn builds_with(&self, profile: &str) -> bool {
+        self.profiles.is_empty() || self.profiles.iter().any(|known| known.value == profile)
+    }
+
     /// A label at a place in this spec.
     pub fn at(&self, span: &Range<usize>, text: impl Into<String>) -> Label {
         Label { source: Arc::clone(&self.text), span: span.clone(), text: text.into() }
@@ -258,10 +279,14 @@ pub struct Config {
 /// A profile: what the build machine's root is made of and what the compiler is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
-    /// Seed lock file, below the workspace.
-    pub seed: String,
+    /// Seed lock file, below the workspace: the lowest layer of the root.
+    pub seed: Option<String>,
+    /// What another profile built for this one.
+    pub toolchain: Option<Toolchain>,
     /// Target triple.
     pub target: String,
+    /// Triple of the machine that builds, where it is not the target.
+    pub build: Option<String>,
     /// Where packages that are linked against are shown, `/` or a directory such as `/sysroot`.
     pub sysroot: String,
     /// The loader every dynamic program must name.
@@ -270,4 +295,15 @@ pub struct Profile {
     pub provides: Vec<String>,
     /// Environment of every build.
     pub env: BTreeMap<String, String>,
+}
+
+/// Packages that another profile builds, and that are there in every build of this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Toolchain {
+    /// The other profile.
+    pub profile: String,
+    /// In the root, over the seed if there is one.
+    pub tools: Vec<String>,
+    /// Where packages that are linked against are.
+    pub libraries: Vec<String>,
 }

@@ -31,6 +31,23 @@ pub(super) fn name(sink: &Sink, name: &At<String>) -> bool {
     false
 }
 
+/// Reports a bad name of a needed package, which may name one of its passes; says whether it is good.
+pub(super) fn need(sink: &Sink, need: &At<String>) -> bool {
+    match need.value.split_once(':') {
+        None => name(sink, need),
+        Some((package, pass)) if package.is_empty() || pass.is_empty() => {
+            let message = format!("`{}` is not a name of a pass", need.value);
+            sink.error("bad-name", &need.span, message, "half of it is missing", "as in \"gcc:cross\"");
+            false
+        }
+        Some((package, pass)) => {
+            let (before, after) = (0..package.len(), package.len() + 1..need.value.len());
+            let part = |value: &str, range| At { value: value.to_owned(), span: sink.part(need, range) };
+            name(sink, &part(package, before)) & name(sink, &part(pass, after))
+        }
+    }
+}
+
 /// Reports a bad version.
 pub(super) fn version(sink: &Sink, version: &At<String>) {
     let text = &version.value;

@@ -3,7 +3,7 @@
 use super::keys::WORKSPACE;
 use super::package::{self, Place};
 use super::read::{self, Cursor, Sink};
-use super::types::{At, Config, Profile, Spec, Workspace};
+use super::types::{At, Config, Profile, Spec, Toolchain, Workspace};
 use super::values;
 use crate::base::{Diagnostic, Level, SourceText, nearest};
 use fs_err as fs;
@@ -64,7 +64,11 @@ pub fn load(root: &Path) -> Result<(Workspace, Vec<Diagnostic>), LoadError> {
     let mut specs = Vec::with_capacity(names.len());
     for (name, (spec, diagnostics)) in names.iter().zip(results?) {
         found.extend(diagnostics);
-        specs.extend(spec.map(|spec| (name.clone(), spec)));
+        if let Some(mut spec) = spec {
+            let passes = std::mem::take(&mut spec.passes);
+            specs.extend(passes.into_iter().map(|pass| (pass.name.value.clone(), pass)));
+            specs.push((name.clone(), spec));
+        }
     }
     for name in patched.iter().filter(|name| names.binary_search(name).is_err()) {
         let message = format!("`patches/{name}` belongs to no package");
@@ -217,6 +221,9 @@ fn file(table: &Cursor<'_>) -> Option<Config> {
             profiles.insert(name.value.clone(), profile);
         }
     }
+    for (name, below) in &named {
+        check_chain(name, below, &named);
+    }
     let workspace = table.table("workspace");
     let default = workspace.as_ref().and_then(|workspace| workspace.text("profile"));
     if let Some(default) = &default
@@ -281,6 +288,43 @@ fn template(sink: &Sink, url: &At<String>, holes: &[&str]) -> bool {
     values::url(sink, url, &["https", "http", "file"]).is_some()
 }
 
+/// Follows the profiles that build a profile's tools: each must exist, and none may need itself.
+fn check_chain(name: &At<String>, table: &Cursor<'_>, named: &[(At<String>, Cursor<'_>)]) {
+    let sink = table.sink;
+    let Some(first) = table.text("toolchain") else { return };
+    let mut path = vec![name.value.clone()];
+    let mut next = first.clone();
+    loop {
+        let Some((_, below)) = named.iter().find(|(other, _)| other.value == next.value) else {
+            // Whose own mistake it is says so.
+            if path.len() == 1 {
+                let known: Vec<&str> = named.iter().map(|(name, _)| name.value.as_str()).collect();
+                let help = match nearest(&first.value, known.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("known here: {}", known.join(", ")),
+                };
+                let message = format!("there is no profile `{}`", first.value);
+                sink.error("unknown-profile", &first.span, message, "no [profile] of this name", help);
+            }
+            return;
+        };
+        if path.contains(&next.value) {
+            // Each of them leads in the same circle; the first by name says so.
+            if next.value == name.value && path.iter().min() == Some(&name.value) {
+                let message = format!("profiles build each other: {} → {}", path.join(" → "), next.value);
+                let help = "one of them must start from a seed";
+                sink.error("cycle", &first.span, message, "leads back here", help);
+            }
+            return;
+        }
+        path.push(next.value.clone());
+        match below.text("toolchain") {
+            Some(further) => next = further,
+            None => return,
+        }
+    }
+}
+
 fn profile(table: &Cursor<'_>) -> Option<Profile> {
     let sink = table.sink;
     let absolute = |key: &str| {
@@ -294,8 +338,28 @@ fn profile(table: &Cursor<'_>) -> Option<Profile> {
         None
     };
     let seed = table.text("seed").filter(|seed| values::inner_path(sink, seed, "`seed`"));
+    let names = |key: &str| -> Vec<String> {
+        let names = table.texts(key);
+        names.into_iter().filter(|name| values::need(sink, name)).map(|name| name.value).collect()
+    };
+    let (tools, libraries) = (names("tools"), names("libraries"));
+    let toolchain = table.text("toolchain").map(|profile| Toolchain { profile: profile.value, tools, libraries });
+    if toolchain.is_none() {
+        for key in ["tools", "libraries"] {
+            if let Some(span) = table.key_span(key) {
+                let message = format!("`{key}` without a profile that builds them");
+                sink.error("no-toolchain", &span, message, "who builds these?", "write `toolchain = \"PROFILE\"`");
+            }
+        }
+        if !table.has("seed") {
+            let message = "a profile without any compiler";
+            let help = "write `seed`, or `toolchain` with `tools` and `libraries`";
+            sink.error("no-toolchain", &table.span, message, "neither a seed nor a toolchain", help);
+        }
+    }
+    let build = table.text("build");
     let target = table.text("target");
-    if let Some(target) = &target {
+    for target in target.iter().chain(&build) {
         let parts: Vec<&str> = target.value.split('-').collect();
         let good =
             |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'));
@@ -311,8 +375,10 @@ fn profile(table: &Cursor<'_>) -> Option<Profile> {
     let sysroot = if table.has("sysroot") { absolute("sysroot") } else { Some("/".to_owned()) };
     let interpreter = absolute("interpreter");
     Some(Profile {
-        seed: seed?.value,
+        seed: seed.map(|seed| seed.value),
+        toolchain,
         target: target?.value,
+        build: build.map(|build| build.value),
         sysroot: sysroot?,
         interpreter: interpreter?,
         provides: table.texts("provides").into_iter().map(|text| text.value).collect(),

@@ -194,6 +194,10 @@ const SPEC_CASES: &[(&str, &[(&str, &str)])] = &[
         )],
     ),
     ("needs_self_and_twice", &[("[\"make\"]", "[\"make\", \"zlib\", \"make\"]")]),
+    (
+        "pass",
+        &[("[check]", "[pass.\"Cross 1\"]\nneeds = { build = [\"gcc:\", \"gcc:cross\"] }\ncheks = {}\n\n[check]")],
+    ),
     ("unknown_system", &[("\"configure\"", "\"meson\"")]),
     ("unknown_system_near", &[("\"configure\"", "\"Configure\"")]),
     ("script_without_phases", &[("system = \"configure\"", "system = \"script\"")]),
@@ -233,6 +237,16 @@ const CONFIG_CASES: &[(&str, &[(&str, &str)])] = &[
     ("config_templates", &[("{name}", "{nmae}"), ("/sha256/{sha256}", "/sha256/")]),
     ("config_suite", &[("\"sid\"", "\"sid main\"")]),
     ("config_target", &[("x86_64-linux-musl", "amd64"), ("interpreter = \"/lib", "interpreter = \"lib")]),
+    ("config_no_compiler", &[("seed = \"specs/seed.lock\"\n", "tools = [\"gcc\"]\n")]),
+    (
+        "config_profiles_in_a_circle",
+        &[(
+            "[profile.seed.env]",
+            "[profile.a]\ntoolchain = \"b\"\ntarget = \"x86_64-linux-musl\"\ninterpreter = \"/lib/ld.so\"\n\n[profile.b]\n\
+             toolchain = \"a\"\ntarget = \"x86_64-linux-musl\"\ninterpreter = \"/lib/ld.so\"\n\n[profile.seed.env]",
+        )],
+    ),
+    ("config_unknown_toolchain", &[("seed = \"specs/seed.lock\"", "seed = \"specs/seed.lock\"\ntoolchain = \"sead\"")]),
     ("config_variable", &[("CFLAGS =", "1CFLAGS =")]),
     ("config_wrong_type", &[("[profile.seed]", "[profile]\nother = 3\n[profile.seed]")]),
 ];

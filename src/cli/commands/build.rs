@@ -10,12 +10,10 @@ use crate::report::{Verdict, text};
 pub fn run(global: &Global, args: &Build, shell: &Shell) -> Result<(), Failure> {
     let context = Context::open(global, shell)?;
     context.with(|session| {
-        let (profile_name, profile) = session.profile(args.profile.as_deref())?;
-        let seed = session.seed(profile)?;
-        let plan = session.plan(&args.selection.target(), profile, &seed)?;
+        let seeds = session.seeds()?;
+        let plan = session.plan(&args.selection.target(), &seeds)?;
         let cpus = context.cpus();
         let settings = Settings {
-            profile: profile_name,
             rounds: args.rounds,
             jobs: args.jobs.unwrap_or(cpus),
             parallel: args.parallel.unwrap_or(cpus.min(8)),
@@ -24,7 +22,7 @@ pub fn run(global: &Global, args: &Build, shell: &Shell) -> Result<(), Failure> 
             rebuild: args.rebuild,
             keep_going: args.keep_going,
         };
-        let report = ops::build(session, &plan, &settings)?;
+        let report = ops::build(session, &plan, &seeds, &settings)?;
         show(global, shell, &report)?;
         judge(&report)
     })

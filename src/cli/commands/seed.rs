@@ -19,9 +19,9 @@ struct Packages {
 pub fn run(global: &Global, command: &SeedCommand, shell: &Shell) -> Result<(), Failure> {
     let context = Context::open(global, shell)?;
     context.with(|session| {
-        let (_, profile) = session.profile(None)?;
+        let (name, profile) = session.profile()?;
         let seed = match command {
-            SeedCommand::Show => session.seed(profile)?,
+            SeedCommand::Show => session.seeds()?.by_profile.remove(name).ok_or(ops::Error::NoSeed)?,
             SeedCommand::Resolve => {
                 let resolved = ops::resolve_seed(session, profile)?;
                 resolved.notes.iter().for_each(|note| shell.note(note));
