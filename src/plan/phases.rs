@@ -46,7 +46,7 @@ fn helper(build: &Build, phase: &str, source: &str, profile: &Profile) -> Option
         (System::Configure, "configure") => {
             let script =
                 if build.out_of_tree { format!("/build/{source}/configure") } else { "./configure".to_owned() };
-            let cross = profile.build.as_ref().filter(|build| **build != profile.target);
+            let cross = profile.build.as_ref();
             let cross = cross.map(|build| format!(" --build={build} --host={}", profile.target)).unwrap_or_default();
             let places = "--prefix=/usr --sysconfdir=/etc --localstatedir=/var --libdir=/usr/lib";
             Some(format!("{script} {places}{cross}{flags}"))

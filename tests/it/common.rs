@@ -79,7 +79,10 @@ impl Env {
 
     /// Copies what a workspace needs besides specs.
     pub fn copy_seed(&self) {
-        self.write("parton.toml", include_str!("../../parton.toml"));
+        // The profiles after the first are made of the project's own packages.
+        let config = include_str!("../../parton.toml");
+        let end = config.find("# The toolchain from source.").unwrap();
+        self.write("parton.toml", &config[..end]);
         self.write("specs/seed.toml", include_str!("../../specs/seed.toml"));
         self.write("specs/seed.lock", include_str!("../../specs/seed.lock"));
     }
