@@ -60,6 +60,7 @@
 //! - The device nodes are the host's: who locks or watches one meets others that do.
 //! - A user's supplementary groups can not be left without privilege; nothing inside is accessible through them.
 
+mod ask;
 mod bait;
 mod bytes;
 mod canary;
@@ -81,8 +82,9 @@ mod sys;
 mod watch;
 mod wire;
 
+pub use ask::{control, examine, probe, prove};
 pub use canary::Tried;
 pub use error::Error;
 pub use init::init;
 pub use jail::*;
-pub use launch::{INIT_ARGUMENT, Launcher, control, examine, probe, prove, run};
+pub use launch::{INIT_ARGUMENT, Launcher, run};
