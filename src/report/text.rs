@@ -128,7 +128,7 @@ fn walls(out: &mut String, rounds: &[Outcome], verbose: bool) {
     let tried: u32 = rounds.iter().flat_map(|round| &round.probes).map(|probe| probe.times).sum();
     let proof = match tried {
         0 => "not probed".to_owned(),
-        tried => format!("{} probes from inside, {tried} times in all, and all were stopped", round.probes.len()),
+        tried => format!("{} probes from inside, {tried} tries, all stopped", round.probes.len()),
     };
     if verbose {
         for wall in &round.walls {
@@ -140,8 +140,6 @@ fn walls(out: &mut String, rounds: &[Outcome], verbose: bool) {
         let _ = writeln!(out, "  probes   {proof}");
     } else {
         let _ = writeln!(out, "  walls    {} enforced, {proof}", round.walls.len());
-        let names: Vec<&str> = round.walls.iter().map(|wall| wall.name.as_str()).collect();
-        let _ = writeln!(out, "           {DIM}{}{RESET}", names.join(", "));
     }
 }
 

@@ -41,12 +41,25 @@ fn a_record_survives_the_store() {
 fn a_report_says_what_was_varied_and_what_stood() {
     let record = record();
     let plain = text::record(&record, false);
-    for part in ["x-1.tar (1 B)", "round 1", "round 2", "other jobs, processors, clock", "identical", "no programs"] {
+    for part in [
+        "x-1.tar (1 B)",
+        "round 1",
+        "round 2",
+        "other jobs, processors, clock",
+        "identical",
+        "no programs",
+        "tries, all stopped",
+    ] {
         assert!(plain.contains(part), "{part} in {plain}");
     }
     let verbose = text::record(&record, true);
-    for part in ["clock: as it is → +", "addresses: fixed → random", "host name: parton → varied-", "wall     network"]
-    {
+    for part in [
+        "clock: as it is → +",
+        "addresses: fixed → random",
+        "host name: parton → varied-",
+        "wall     network",
+        "· the host's IPv4 loopback: ECONNREFUSED",
+    ] {
         assert!(verbose.contains(part), "{part} in {verbose}");
     }
 }
