@@ -38,7 +38,7 @@
 //! ```
 //!
 //! Both processes die with parton, by a parent-death signal and by the closed socket; with pid 1 the kernel ends every
-//! process and mount of the jail. Nothing is created on the host's file systems.
+//! process and mount of the jail. Nothing is created on the host's file systems but a control group, where one is given.
 //!
 //! # How it is proved
 //!

@@ -377,13 +377,14 @@ const MINIMAL_DEV: &str = "mkdir $DIR/dev; mount -t tmpfs x $DIR/dev; for d in n
 /// With what a control group view needs: a tmpfs over the machine's.
 const GROUPS: &str = "mount -t tmpfs x /sys/fs/cgroup; ";
 
-/// Another, tiny `/tmp`, in which only what these tests need is shown, and no byte is left.
+/// Another, tiny `/tmp`, in which only what these tests need is shown (all of it may lie there), and no byte is left.
 macro_rules! tmp {
     ($options:literal) => {
         concat!(
             "mkdir $DIR/t; mount -t tmpfs -o size=64k,",
             $options,
-            " x $DIR/t; for d in $HOME $TOOLS; do mkdir $DIR/t/${d#/tmp/}; mount --rbind $d $DIR/t/${d#/tmp/}; done; \
+            " x $DIR/t; for d in $HOME $TOOLS $PROGRAM $PARTON_STORE; do case $d in /tmp/*) mkdir -p $DIR/t/${d#/tmp/}; \
+             mount --rbind $d $DIR/t/${d#/tmp/};; esac; done; \
              ! cat /dev/zero > $DIR/t/filler 2>/dev/null; mount --rbind $DIR/t /tmp; cd $PWD"
         )
     };
@@ -599,6 +600,7 @@ impl Case {
         command.arg(wrapper().join("host")).args(self.host.split_whitespace()).arg("--").args(program);
         let like = env.command(&[]);
         command.current_dir(env.path()).env_clear().env("DIR", dir).env("TOOLS", wrapper()).stdin(Stdio::null());
+        command.env("PROGRAM", parton().parent().unwrap());
         for (key, value) in like.get_envs() {
             command.env(key, value.unwrap_or_default());
         }
