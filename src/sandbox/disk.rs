@@ -1,10 +1,10 @@
 //! Watches how much the writable directories hold and how much is left beside them.
 //!
 //! Walking a large tree is dear, asking a file system for its free bytes is not. So the tree is walked only when the file
-//! system lost so much since the last walk that the limit could have been passed, and seldom for safety's sake, since
-//! others may free as much as a build takes.
+//! system lost so much since the last walk that the limit could have been passed, and from time to time for safety's sake,
+//! since others may free as much as a build takes: the less a walk takes the more often.
 
-use super::jail::{Jail, Stopped};
+use super::jail::{Jail, Limits, Stopped};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -15,7 +15,11 @@ use std::time::{Duration, Instant};
 pub(super) const EVERY: Duration = Duration::from_millis(500);
 /// How often at least the trees are walked.
 const WALK_AT_LEAST: Duration = Duration::from_secs(60);
-/// How often at most.
+/// Walks for safety's sake may take one part in so many of the time.
+const SHARE: u32 = 200;
+/// The same when the limit may have been passed.
+const SHARE_SUSPICIOUS: u32 = 10;
+/// How often at most, when there is no suspicion.
 const WALK_AT_MOST: Duration = Duration::from_secs(2);
 
 pub(super) struct Disk {
@@ -25,6 +29,8 @@ pub(super) struct Disk {
     /// What the places held together when they were last walked.
     held: u64,
     walked: Instant,
+    /// How long the last walk took.
+    cost: Duration,
     looked: Instant,
 }
 
@@ -39,7 +45,8 @@ impl Disk {
         let now = Instant::now();
         let places = jail.binds.iter().filter(|b| b.write);
         let places = places.map(|b| Place { path: b.from.clone(), free: free(&b.from).unwrap_or(0) }).collect();
-        Self { places, limit: jail.limits.disk, reserve: jail.limits.disk_reserve, held: 0, walked: now, looked: now }
+        let Limits { disk: limit, disk_reserve: reserve, .. } = jail.limits;
+        Self { places, limit, reserve, held: 0, walked: now, cost: Duration::ZERO, looked: now }
     }
 
     /// When to look next.
@@ -60,9 +67,11 @@ impl Disk {
         let since = self.walked.elapsed();
         // Before the first walk nothing is known of what the places held at the start: look at half the limit already.
         let suspicious = if self.held == 0 { lost > self.limit / 2 } else { self.held + lost > self.limit };
-        if (suspicious && since >= WALK_AT_MOST.min(since.max(EVERY))) || since >= WALK_AT_LEAST {
+        let seldom = (self.cost * SHARE).clamp(WALK_AT_MOST, WALK_AT_LEAST);
+        if (suspicious && since >= self.cost * SHARE_SUSPICIOUS) || since >= seldom {
             self.walked = Instant::now();
             self.held = self.places.iter().map(|place| held(&place.path)).sum();
+            self.cost = self.walked.elapsed();
             for (place, free) in self.places.iter_mut().zip(now) {
                 place.free = free.unwrap_or(place.free);
             }
