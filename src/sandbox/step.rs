@@ -4,7 +4,7 @@ use super::bait::Bait;
 use super::canary::{self, Tried};
 use super::error::{Doing, Failure};
 use super::filter;
-use super::jail::{Jail, Stdio, Step};
+use super::jail::{Jail, Limits, Stdio, Step};
 use super::root;
 use super::supervise;
 use super::sys::{self, Birth, Insn};
@@ -228,18 +228,21 @@ fn foreground() {
     });
 }
 
-fn limits(jail: &Jail) -> Result<(), Failure> {
-    let limits = &jail.limits;
-    let all = [
+/// What a process may have at most, with the names of it; also what the probes ask for.
+pub(super) fn resources(limits: &Limits) -> [(Resource, u64, &'static str); 4] {
+    [
         // Not 0: that keeps a dump from being written to a file, but where the host has a program for dumps the kernel
         // starts it all the same, outside and as root. 1 is what the kernel takes for never.
         (Resource::Core, 1, "core size"),
         // The kernel counts stage 1 and pid 1 as well.
-        (Resource::Nproc, limits.processes + 2, "processes"),
+        (Resource::Nproc, limits.processes.saturating_add(2), "processes"),
         (Resource::Fsize, limits.file_size, "file size"),
         (Resource::Nofile, limits.descriptors, "descriptors"),
-    ];
-    for (resource, wanted, name) in all {
+    ]
+}
+
+fn limits(jail: &Jail) -> Result<(), Failure> {
+    for (resource, wanted, name) in resources(&jail.limits) {
         // A host that allows less stays in force.
         let host = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
         let limit = Some(wanted.min(host));

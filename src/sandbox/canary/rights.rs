@@ -1,9 +1,8 @@
 //! Probes of identities, rights, system calls, limits and the world.
 
 use super::{Attempt, View, filtered, name_of, refused, stopped};
-use crate::sandbox::sys;
+use crate::sandbox::{step, sys};
 use rustix::fs::Mode;
-use rustix::process::Resource;
 use std::fs;
 
 pub(super) fn shared_memory(view: &View<'_>) -> Attempt {
@@ -101,14 +100,7 @@ pub(super) fn namespaces() -> Attempt {
 }
 
 pub(super) fn limits(view: &View<'_>) -> Attempt {
-    let limits = &view.jail.limits;
-    let all = [
-        (Resource::Core, 1, "core size"),
-        (Resource::Nproc, limits.processes + 2, "processes"),
-        (Resource::Fsize, limits.file_size, "file size"),
-        (Resource::Nofile, limits.descriptors, "descriptors"),
-    ];
-    for (resource, wanted, name) in all {
+    for (resource, wanted, name) in step::resources(&view.jail.limits) {
         let found = rustix::process::getrlimit(resource).maximum;
         if found.unwrap_or(u64::MAX) > wanted {
             return Err(format!("{name} may be raised to {}", found.map_or("anything".to_owned(), |n| n.to_string())));
