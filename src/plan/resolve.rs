@@ -343,7 +343,7 @@ impl Plan<'_> {
             seed: self.ground.seeds.get(node.profile).copied(),
             inputs,
             phases: phases::expand(spec, &main, profile),
-            check: spec.check.as_ref().map(|check| Phase {
+            check: spec.check.as_ref().filter(|_| !profile.is_cross()).map(|check| Phase {
                 name: "check".to_owned(),
                 dir: if spec.build.out_of_tree { "obj".to_owned() } else { main.clone() },
                 script: check.script.value.clone(),

@@ -297,6 +297,13 @@ pub struct Profile {
     pub env: BTreeMap<String, String>,
 }
 
+impl Profile {
+    /// Whether what it builds is for another machine than the one that builds, so that it can't be run there.
+    pub fn is_cross(&self) -> bool {
+        self.build.as_ref().is_some_and(|build| *build != self.target)
+    }
+}
+
 /// Packages that another profile builds, and that are there in every build of this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Toolchain {
