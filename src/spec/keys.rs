@@ -385,7 +385,7 @@ static PROFILE: Table = Table {
             "build",
             Text,
             "the target",
-            "Triple of the machine that builds, where it is another: `configure` is then told both.",
+            "Triple of the machine that builds, where it is another: `configure` is then told both, and `[check]` is left out: what was built can not run there.",
         ),
         may("sysroot", Text, "`\"/\"`", "Where packages that are linked against are shown; absolute."),
         must("interpreter", Text, "The loader that every dynamic program must name; absolute."),
