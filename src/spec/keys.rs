@@ -260,6 +260,12 @@ static NEEDS: Table = Table {
     keys: &[
         may("build", Texts, "none", "Run on the build machine during the build."),
         may("host", Texts, "none", "Linked against."),
+        may(
+            "target",
+            Texts,
+            "none",
+            "What a compiler's own libraries are linked against; whoever runs the compiler does not get it with it.",
+        ),
         may("run", Texts, "none", "Needed at run time though not linked."),
     ],
 };

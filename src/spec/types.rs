@@ -183,6 +183,8 @@ pub struct Needs {
     pub build: Vec<At<String>>,
     /// Linked against.
     pub host: Vec<At<String>>,
+    /// What a compiler's own libraries are built against: linked against during the build, not needed to run the compiler.
+    pub target: Vec<At<String>>,
     /// Needed at run time though not linked.
     pub run: Vec<At<String>>,
 }
