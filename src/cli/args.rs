@@ -85,6 +85,8 @@ pub enum Command {
     Closure(Package),
     /// Say how many opaque bytes of a seed can reach a package or an installed file, and by which way
     Ledger(Ledger),
+    /// Diverse double-compiling: build the toolchain from a second seed too, and compare what the two come to
+    Ddc(Ddc),
     /// Write a spec for the release at a URL
     New(New),
     /// Print the digests and the size of what a spec could pin: a URL, a file, a directory, a git commit
@@ -136,6 +138,20 @@ pub struct Build {
     /// Which packages.
     #[command(flatten)]
     pub selection: Selection,
+    /// How often and how fast.
+    #[command(flatten)]
+    pub pace: Pace,
+    /// Build the named packages again even if their results are known
+    #[arg(long)]
+    pub rebuild: bool,
+    /// Go on with packages that do not need what failed
+    #[arg(short, long)]
+    pub keep_going: bool,
+}
+
+/// How often and how fast packages are built.
+#[derive(Debug, Clone, Args)]
+pub struct Pace {
     /// How often to build each package; with 1 the result is marked unproved
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
     pub rounds: u32,
@@ -148,12 +164,23 @@ pub struct Build {
     /// Do not run the packages' own tests
     #[arg(long)]
     pub no_check: bool,
-    /// Build the named packages again even if their results are known
+}
+
+/// `parton ddc`.
+#[derive(Debug, Args)]
+pub struct Ddc {
+    /// Packages to compare [default: the tools and libraries that the profile makes for others]
+    #[arg(value_name = "PKG")]
+    pub packages: Vec<String>,
+    /// The other profile [default: the one that the profile, or the one that built its tools, names as `diverse`]
+    #[arg(long, value_name = "PROFILE")]
+    pub with: Option<String>,
+    /// Compare what is known, without building anything
     #[arg(long)]
-    pub rebuild: bool,
-    /// Go on with packages that do not need what failed
-    #[arg(short, long)]
-    pub keep_going: bool,
+    pub known: bool,
+    /// How often and how fast.
+    #[command(flatten)]
+    pub pace: Pace,
 }
 
 /// `parton fetch`.

@@ -1,12 +1,12 @@
 //! From flags, environment and configuration to a session.
 
-use super::args::{Global, Selection};
+use super::args::{Global, Pace, Selection};
 use super::error::{CommandError, Failure, Kind};
 use super::progress::Progress;
 use super::render;
 use super::shell::Shell;
 use crate::base::{Cancel, Diagnostic};
-use crate::ops::{self, Host, Session, Target};
+use crate::ops::{self, Host, Session, Settings, Target};
 use crate::spec::{self, LoadError, Workspace};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -141,6 +141,20 @@ impl<'a> Context<'a> {
         std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1))
     }
 
+    /// How to build at this pace: everything that is not known, and no further than the first failure.
+    pub fn settings(&self, pace: &Pace) -> Settings {
+        let cpus = self.cpus();
+        Settings {
+            rounds: pace.rounds,
+            jobs: pace.jobs.unwrap_or(cpus),
+            parallel: pace.parallel.unwrap_or(cpus.min(8)),
+            cpus,
+            check: !pace.no_check,
+            rebuild: false,
+            keep_going: false,
+        }
+    }
+
     /// Runs a command in a session.
     pub fn with<T>(&self, work: impl FnOnce(&Session<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
         let events = |event| self.progress.event(event);
@@ -197,6 +211,7 @@ pub fn translate(shell: &Shell, error: ops::Error) -> CommandError {
         | Error::Seed { .. }
         | Error::Unknown(_)
         | Error::NoHolder(_)
+        | Error::NotDiverse(_)
         | Error::NoSeed
         | Error::Exists(_)
         | Error::NeedsFirst { .. } => CommandError::from_error(Kind::Mistake, &error),

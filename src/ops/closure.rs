@@ -82,11 +82,18 @@ pub fn closure(session: &Session<'_>, name: &str) -> Result<Closure, Error> {
 /// # Errors
 /// As [`closure`]; a file that no package's output holds.
 pub fn ledger(session: &Session<'_>, what: &str) -> Result<Ledger, Error> {
-    if session.workspace.specs.contains_key(what) {
-        return Ok(Ledger::new(&closure(session, what)?, None));
-    }
-    let Some((package, file)) = holder(session, what)? else { return Err(Error::NoHolder(what.to_owned())) };
-    Ok(Ledger::new(&closure(session, &package)?, Some(file.to_string())))
+    let (package, file) = if session.workspace.specs.contains_key(what) {
+        (what.to_owned(), None)
+    } else {
+        let found = holder(session, what)?.ok_or_else(|| Error::NoHolder(what.to_owned()))?;
+        (found.0, Some(found.1.to_string()))
+    };
+    let diverse = match super::ddc(session, &[], None, None) {
+        Ok(ddc) => Some(ddc),
+        Err(Error::NotDiverse(_)) => None,
+        Err(error) => return Err(error),
+    };
+    Ok(Ledger::new(&closure(session, &package)?, file, diverse))
 }
 
 /// The package of this profile whose output holds a file of this content; failing that, one at this path.
@@ -128,14 +135,15 @@ fn label(plan: &Plan<'_>, id: NodeId) -> String {
 }
 
 /// What is known of a node's build.
-struct Known {
+pub(super) struct Known {
     derivation: Option<Derivation>,
-    output: Option<TreeDigest>,
+    /// Its output.
+    pub output: Option<TreeDigest>,
     rounds: u32,
 }
 
 /// What is known of each node, in the plan's order.
-fn builds(session: &Session<'_>, plan: &Plan<'_>) -> Result<Vec<Known>, Error> {
+pub(super) fn builds(session: &Session<'_>, plan: &Plan<'_>) -> Result<Vec<Known>, Error> {
     let mut builds: Vec<Known> = Vec::with_capacity(plan.nodes.len());
     for (id, _) in plan.iter() {
         let derivation = plan.derivation(id, &|input| builds.get(input.0).and_then(|build| build.output));

@@ -4,6 +4,7 @@
 
 mod build;
 mod closure;
+mod ddc;
 mod doctor;
 mod fetch;
 mod hash;
@@ -22,6 +23,7 @@ pub use crate::sandbox::Status;
 pub use crate::store::Store as OpenStore;
 pub use build::{LogTail, PackageReport, Report, Settings, State, build};
 pub use closure::{closure, ledger};
+pub use ddc::ddc;
 pub use doctor::{Diagnosis, Problem, Uncontrolled, WallFound, doctor};
 pub use fetch::{FetchReport, FetchedPackage, fetch};
 pub use hash::{Hashed, hash};
@@ -153,6 +155,11 @@ pub enum Error {
     /// No result of a package is known.
     #[error("nothing is known of '{0}' yet; `parton build {0}` builds it")]
     Unknown(String),
+    /// No profile of a chain names another chain.
+    #[error(
+        "neither the profile '{0}' nor one that builds its tools names a profile as `diverse`; `--with PROFILE` names one"
+    )]
+    NotDiverse(String),
     /// A file whose package can't be found.
     #[error("'{0}' is no package, and no output of this profile holds a file of this content or at this path")]
     NoHolder(String),

@@ -1,5 +1,6 @@
 //! What a package was built from, and how many bytes that nobody can read can reach it.
 
+use super::ddc::{Ddc, Verdict};
 use super::text::size;
 use crate::base::{Blake3, DrvId, TreeDigest};
 use crate::plan::{SourceInput, SourcePin};
@@ -11,6 +12,7 @@ const BOLD: &str = "\x1b[1m";
 const DIM: &str = "\x1b[2m";
 const GREEN: &str = "\x1b[1;32m";
 const YELLOW: &str = "\x1b[1;33m";
+const RED: &str = "\x1b[1;31m";
 const RESET: &str = "\x1b[0m";
 
 /// Everything that a package was built from: what its own jail showed, what the jails of those showed, and so on down to the
@@ -148,6 +150,10 @@ pub struct Ledger {
     pub seeds: Vec<SeedMember>,
     /// Packages on the way that two different toolchains built to the same bits.
     pub fixed: Vec<Fixed>,
+    /// The same toolchain from another seed, if the workspace has such a chain: what is known of it.
+    pub diverse: Option<Ddc>,
+    /// Bytes that no argument covers: all of them, or where a second chain came to the same bits, what both seeds hold.
+    pub uncovered: u64,
     /// Builds on the way that are not built, or built only once: nothing is proved of them.
     pub unproved: Vec<String>,
 }
@@ -164,8 +170,9 @@ pub struct Fixed {
 }
 
 impl Ledger {
-    /// The ledger of a package with this closure.
-    pub fn new(closure: &Closure, file: Option<String>) -> Self {
+    /// The ledger of a package with this closure, and with what is known of its toolchain from another seed.
+    pub fn new(closure: &Closure, file: Option<String>, diverse: Option<Ddc>) -> Self {
+        let opaque = closure.seeds.iter().map(|seed| seed.bytes).sum();
         let mut same: BTreeMap<(&str, TreeDigest), BTreeMap<DrvId, &str>> = BTreeMap::new();
         for member in closure.members.iter().filter(|member| member.jails > 0) {
             if let (Some(id), Some(output)) = (member.id, member.output) {
@@ -183,7 +190,12 @@ impl Ledger {
             version: closure.version.clone(),
             profile: closure.profile.clone(),
             file,
-            opaque: closure.seeds.iter().map(|seed| seed.bytes).sum(),
+            uncovered: match &diverse {
+                Some(Ddc { verdict: Verdict::Equal, common, .. }) => common.bytes.min(opaque),
+                _ => opaque,
+            },
+            diverse,
+            opaque,
             seen: closure.seen().map(|seed| seed.bytes).sum(),
             seeds: closure.seeds.clone(),
             fixed: fixed.collect(),
@@ -212,12 +224,36 @@ pub fn ledger(ledger: &Ledger) -> String {
             fixed.output.short()
         );
     }
-    if !ledger.seeds.is_empty() {
-        let _ = writeln!(
-            out,
-            "  a seed that plants itself in each compiler passes a fixed point; only a second, unrelated seed tells"
-        );
+    match &ledger.diverse {
+        _ if ledger.seeds.is_empty() => {}
+        Some(Ddc { verdict: Verdict::Equal, second, .. }) => {
+            let _ = writeln!(out, "  {GREEN}from another seed{RESET}: {} comes to the same bits", second.profile);
+        }
+        Some(Ddc { verdict: Verdict::Differs, second, .. }) => {
+            let _ =
+                writeln!(out, "  {RED}from another seed{RESET}: {} comes to other bits (`parton ddc`)", second.profile);
+        }
+        Some(Ddc { second, .. }) => {
+            let _ = writeln!(
+                out,
+                "  {YELLOW}from another seed{RESET}: not all of {} is built (`parton ddc`)",
+                second.profile
+            );
+        }
+        None => {
+            let _ = writeln!(
+                out,
+                "  {YELLOW}no other seed{RESET}: one that plants itself in each compiler passes a fixed point; only a second, \
+                 unrelated one tells"
+            );
+        }
     }
+    let _ = writeln!(
+        out,
+        "  opaque bytes that no argument covers  {BOLD}{}{RESET} ({})",
+        ledger.uncovered,
+        size(ledger.uncovered)
+    );
     if !ledger.unproved.is_empty() {
         let _ = writeln!(out, "  {YELLOW}not built twice{RESET}: {}", ledger.unproved.join(", "));
     }

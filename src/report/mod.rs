@@ -4,6 +4,7 @@
 //! version ([`SCHEMA`]).
 
 pub mod closure;
+pub mod ddc;
 pub mod graph;
 mod record;
 pub mod text;

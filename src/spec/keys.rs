@@ -396,6 +396,12 @@ static PROFILE: Table = Table {
         may("sysroot", Text, "`\"/\"`", "Where packages that are linked against are shown; absolute."),
         must("interpreter", Text, "The loader that every dynamic program must name; absolute."),
         may("provides", Texts, "none", "Libraries that the profile itself provides."),
+        may(
+            "diverse",
+            Text,
+            "none",
+            "Profile that does the same from another seed: `parton ddc` holds the outputs of the two against each other.",
+        ),
         may("env", Map, "none", "Environment of every build."),
     ],
 };

@@ -293,6 +293,8 @@ pub struct Profile {
     pub sysroot: String,
     /// The loader every dynamic program must name.
     pub interpreter: String,
+    /// Profile that starts from another seed and must come to the same bits.
+    pub diverse: Option<String>,
     /// Libraries that the profile itself provides (`libc.so`).
     pub provides: Vec<String>,
     /// Environment of every build.

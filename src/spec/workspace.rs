@@ -230,13 +230,7 @@ fn file(table: &Cursor<'_>) -> Option<Config> {
         && !named.is_empty()
         && named.iter().all(|(name, _)| name.value != default.value)
     {
-        let known: Vec<&str> = named.iter().map(|(name, _)| name.value.as_str()).collect();
-        let help = match nearest(&default.value, known.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("known here: {}", known.join(", ")),
-        };
-        let message = format!("there is no profile `{}`", default.value);
-        sink.error("unknown-profile", &default.span, message, "no [profile] of this name", help);
+        unknown_profile(sink, default, &named);
     }
     let store = workspace.as_ref().and_then(|workspace| workspace.text("store"));
     let fetch = table.table("fetch");
@@ -288,9 +282,24 @@ fn template(sink: &Sink, url: &At<String>, holes: &[&str]) -> bool {
     values::url(sink, url, &["https", "http", "file"]).is_some()
 }
 
+/// A name of another profile that no profile has.
+fn unknown_profile(sink: &Sink, name: &At<String>, named: &[(At<String>, Cursor<'_>)]) {
+    let known: Vec<&str> = named.iter().map(|(name, _)| name.value.as_str()).collect();
+    let help = match nearest(&name.value, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("known here: {}", known.join(", ")),
+    };
+    let message = format!("there is no profile `{}`", name.value);
+    sink.error("unknown-profile", &name.span, message, "no [profile] of this name", help);
+}
+
 /// Follows the profiles that build a profile's tools: each must exist, and none may need itself.
 fn check_chain(name: &At<String>, table: &Cursor<'_>, named: &[(At<String>, Cursor<'_>)]) {
     let sink = table.sink;
+    if let Some(other) = table.text("diverse").filter(|other| !named.iter().any(|(name, _)| name.value == other.value))
+    {
+        unknown_profile(sink, &other, named);
+    }
     let Some(first) = table.text("toolchain") else { return };
     let mut path = vec![name.value.clone()];
     let mut next = first.clone();
@@ -298,13 +307,7 @@ fn check_chain(name: &At<String>, table: &Cursor<'_>, named: &[(At<String>, Curs
         let Some((_, below)) = named.iter().find(|(other, _)| other.value == next.value) else {
             // Whose own mistake it is says so.
             if path.len() == 1 {
-                let known: Vec<&str> = named.iter().map(|(name, _)| name.value.as_str()).collect();
-                let help = match nearest(&first.value, known.iter().copied()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("known here: {}", known.join(", ")),
-                };
-                let message = format!("there is no profile `{}`", first.value);
-                sink.error("unknown-profile", &first.span, message, "no [profile] of this name", help);
+                unknown_profile(sink, &first, named);
             }
             return;
         };
@@ -381,6 +384,7 @@ fn profile(table: &Cursor<'_>) -> Option<Profile> {
         build: build.map(|build| build.value),
         sysroot: sysroot?,
         interpreter: interpreter?,
+        diverse: table.text("diverse").map(|name| name.value),
         provides: table.texts("provides").into_iter().map(|text| text.value).collect(),
         env: env.into_iter().map(|(name, value)| (name.value, value.value)).collect(),
     })

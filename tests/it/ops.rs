@@ -70,7 +70,8 @@ fn a_ledger_counts_the_seed_and_names_the_way() {
     assert_eq!(ledger["opaque"], ledger["seen"], "the quick seed is in the jail itself");
     assert!(ledger["opaque"].as_u64().unwrap() > 10 << 20);
     assert_eq!(ledger["seeds"][0]["path"], serde_json::json!(["words (seed)"]));
-    assert_eq!(ledger["file"], Value::Null);
+    assert_eq!((&ledger["file"], &ledger["diverse"]), (&Value::Null, &Value::Null));
+    assert_eq!(ledger["uncovered"], ledger["opaque"], "nothing speaks for the quick seed");
 
     // By the path it is installed at, and as a copy under another name.
     for what in ["/usr/share/words-of-ours", "words.txt"] {
@@ -87,4 +88,86 @@ fn a_ledger_counts_the_seed_and_names_the_way() {
 
     let text = env.run(&["closure", "words"]).ok().stdout;
     assert!(text.contains("seed specs/seed.lock: ") && text.contains("shown in its jail"), "{text}");
+}
+
+/// A compiler that puts a line before what it compiles, and one that does so in other words.
+const HONEST: &str = "# toy compiler\n{ echo '#!/bin/sh'; cat \"$1\"; } >\"$2\"\nchmod +x \"$2\"\n";
+const OTHER: &str =
+    "# toy compiler of somebody else\nprintf '#!/bin/sh\\n' >\"$2\"\ncat <\"$1\" >>\"$2\"\nchmod 755 \"$2\"\n";
+/// What Thompson's compiler does: it knows its own source, and puts into it what is not there.
+const PAYLOAD: &str =
+    "#payload\nif grep -q '^# toy compiler' \"$1\"; then sed -n '/^#payload/,$p' \"$0\" >>\"$2\"; fi\n";
+
+/// A toy compiler that plants itself passes any number of rebuilds; a second lineage shows it.
+#[test]
+fn a_second_seed_catches_a_compiler_that_plants_itself() {
+    let env = Env::workspace();
+    // The store is shared with earlier runs, which must not have built this yet.
+    let honest = format!("{HONEST}# {}\n", env.path().display());
+    env.write("toycc.src", &honest);
+    let plant = |text: &str| {
+        format!(
+            "mkdir -p $OUT/usr/bin\ncat >$OUT/usr/bin/toycc <<'EOF'\n#!/bin/sh\n{text}EOF\nchmod +x $OUT/usr/bin/toycc\n"
+        )
+    };
+    let pass = |name: &str, text: &str| {
+        format!(
+            "\n[pass.{name}]\nprofiles = [\"seed\"]\n\n[pass.{name}.build]\nsystem = \"script\"\n\n\
+             [pass.{name}.build.phases]\ninstall = '''\n{}'''\n",
+            plant(text)
+        )
+    };
+    let spec = format!(
+        "[package]\nname = \"toycc\"\nversion = \"1\"\nlicense = \"MIT\"\nprofiles = [\"a1\", \"a2\", \"b1\", \"b2\", \
+         \"c1\", \"c2\"]\n\n[[source]]\nurls = [\"file://{}/toycc.src\"]\nsha256 = \"{}\"\nunpack = false\n\n[build]\n\
+         system = \"script\"\n\n[build.phases]\ninstall = \"mkdir -p $OUT/usr/bin && toycc toycc.src $OUT/usr/bin/toycc\"\n",
+        env.path().display(),
+        parton::base::Sha256::of(honest.as_bytes()),
+    );
+    let passes = [pass("honest", &honest), pass("trojan", &format!("{honest}{PAYLOAD}")), pass("other", OTHER)];
+    env.write("specs/toycc/spec.toml", spec + &passes.concat());
+    let mut config = std::fs::read_to_string(env.path().join("parton.toml")).unwrap();
+    let profiles = [
+        ("a1", "seed", "toycc:honest", "b1"),
+        ("a2", "a1", "toycc", "c2"),
+        ("b1", "seed", "toycc:trojan", "a1"),
+        ("b2", "b1", "toycc", "a2"),
+        ("c1", "seed", "toycc:other", "a1"),
+        ("c2", "c1", "toycc", "a2"),
+    ];
+    for (name, by, tool, diverse) in profiles {
+        config += &format!(
+            "\n[profile.{name}]\nseed = \"specs/seed.lock\"\ntoolchain = \"{by}\"\ntools = [\"{tool}\"]\ntarget = \
+             \"x86_64-linux-musl\"\nsysroot = \"/sysroot\"\ninterpreter = \"/lib/ld-musl-x86_64.so.1\"\ndiverse = \"{diverse}\"\n"
+        );
+    }
+    env.write("parton.toml", config);
+    let known = env.run(&["--profile", "a2", "ddc", "toycc", "--known"]);
+    assert_eq!(known.code, Some(1), "nothing is built yet: {}", known.stderr);
+    assert!(known.stdout.contains("nothing is proved"), "{}", known.stdout);
+
+    // Two rebuilds of the trojan by itself, from an honest source: a fixed point, reproducible, and planted.
+    let output = |profile: &str| {
+        let _ = env.run(&["--profile", profile, "build", "toycc"]).ok();
+        let path = env.command(&["--profile", profile, "store", "path", "toycc"]).output().unwrap().stdout;
+        let path = String::from_utf8(path).unwrap();
+        std::fs::read_to_string(format!("{}/usr/bin/toycc", path.trim())).unwrap()
+    };
+    let planted = output("b2");
+    assert_eq!(planted, output("b1"));
+    assert!(planted.ends_with(PAYLOAD));
+    assert_eq!(output("a2"), format!("#!/bin/sh\n{honest}"));
+
+    let caught = env.run(&["--profile", "b2", "ddc", "toycc", "--json"]);
+    assert_eq!(caught.code, Some(3), "{}", caught.stderr);
+    let ddc: Value = serde_json::from_str(&caught.stdout).unwrap();
+    assert_eq!(ddc["verdict"], "differs");
+    assert!(ddc["packages"][0]["differences"][0].as_str().unwrap().contains("usr/bin/toycc"), "{ddc}");
+
+    // Two honest compilers that share not a line come to the same.
+    let equal = env.run(&["--profile", "a2", "ddc", "toycc"]).ok();
+    assert!(equal.stdout.contains("equal"), "{}", equal.stdout);
+    let none = env.run(&["ddc", "toycc"]);
+    assert_eq!(none.code, Some(2));
+    assert!(none.stderr.contains("`--with PROFILE` names one"), "{}", none.stderr);
 }

@@ -39,6 +39,7 @@ fn profile() -> Profile {
     Profile {
         seed: Some("specs/seed.lock".to_owned()),
         toolchain: None,
+        diverse: None,
         build: None,
         target: "x86_64-linux-musl".to_owned(),
         sysroot: "/sysroot".to_owned(),

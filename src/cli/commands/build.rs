@@ -12,16 +12,7 @@ pub fn run(global: &Global, args: &Build, shell: &Shell) -> Result<(), Failure> 
     context.with(|session| {
         let seeds = session.seeds()?;
         let plan = session.plan(&args.selection.target(), &seeds)?;
-        let cpus = context.cpus();
-        let settings = Settings {
-            rounds: args.rounds,
-            jobs: args.jobs.unwrap_or(cpus),
-            parallel: args.parallel.unwrap_or(cpus.min(8)),
-            cpus,
-            check: !args.no_check,
-            rebuild: args.rebuild,
-            keep_going: args.keep_going,
-        };
+        let settings = Settings { rebuild: args.rebuild, keep_going: args.keep_going, ..context.settings(&args.pace) };
         let report = ops::build(session, &plan, &seeds, &settings)?;
         show(global, shell, &report)?;
         judge(&report)
