@@ -18,6 +18,7 @@ mod report;
 mod resources;
 mod rooms;
 mod sandbox;
+mod seed;
 mod spec;
 mod store;
 mod tree;
