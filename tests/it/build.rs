@@ -138,6 +138,20 @@ fn a_round_without_the_tests_that_are_wanted_is_run_again() {
 }
 
 #[test]
+fn no_round_of_a_build_that_failed_is_kept() {
+    let env = Env::workspace();
+    let script = format!("date +%s.%N; : {}; test $JOBS = 2; echo x > $OUT/usr/x", std::process::id());
+    env.script("half", &script);
+    let args = ["build", "half", "--jobs", "2", "--parallel", "1"];
+    let _ = env.run(&args).code(1);
+    let before = logs(&env, "half");
+    let _ = env.run(&args).code(1);
+    let after = logs(&env, "half");
+    assert_eq!((before.len(), after.len()), (2, 2));
+    assert!(after.iter().all(|log| !before.contains(log)));
+}
+
+#[test]
 fn a_killed_build_loses_only_the_round_that_ran() {
     let env = Env::workspace();
     let unique = std::process::id();
