@@ -81,6 +81,10 @@ pub enum Command {
     WhyRebuild(Package),
     /// Show which package needs which
     Graph(Graph),
+    /// List everything a package was built from, down to the seeds
+    Closure(Package),
+    /// Say how many opaque bytes of a seed can reach a package or an installed file, and by which way
+    Ledger(Ledger),
     /// Write a spec for the release at a URL
     New(New),
     /// Print the digests and the size of what a spec could pin: a URL, a file, a directory, a git commit
@@ -166,6 +170,14 @@ pub struct Package {
     /// Package
     #[arg(value_name = "PKG")]
     pub package: String,
+}
+
+/// `parton ledger`.
+#[derive(Debug, Args)]
+pub struct Ledger {
+    /// Package, a file that one installs (`/usr/lib/libz.so`), or a copy of such a file
+    #[arg(value_name = "PKG|FILE")]
+    pub what: String,
 }
 
 /// `parton log`.

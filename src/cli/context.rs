@@ -196,6 +196,7 @@ pub fn translate(shell: &Shell, error: ops::Error) -> CommandError {
         Error::Profile { .. }
         | Error::Seed { .. }
         | Error::Unknown(_)
+        | Error::NoHolder(_)
         | Error::NoSeed
         | Error::NoToolchain(_)
         | Error::Unexportable { .. }

@@ -57,6 +57,8 @@ fn run(cli: &Cli, shell: &Shell) -> Result<(), Failure> {
         Command::Shell(args) => commands::shell::run(global, args, shell),
         Command::WhyRebuild(args) => commands::why_rebuild::run(global, args, shell),
         Command::Graph(args) => commands::graph::run(global, args, shell),
+        Command::Closure(args) => commands::closure::closure(global, args, shell),
+        Command::Ledger(args) => commands::closure::ledger(global, args, shell),
         Command::New(args) => commands::new::run(global, args, shell),
         Command::Hash(args) => commands::hash::run(global, args, shell),
         Command::Init(args) => commands::init::run(global, args, shell),

@@ -113,14 +113,15 @@ pub fn graph(session: &Session<'_>, packages: &[String]) -> Result<Graph, Error>
     let seeds = session.seeds()?;
     let plan = session.plan(&target, &seeds)?;
     let (profile, _) = session.profile()?;
-    let names = |list: &[crate::spec::At<String>]| list.iter().map(|need| need.value.clone()).collect();
+    let names =
+        |list: &[crate::spec::At<String>]| -> Vec<String> { list.iter().map(|need| need.value.clone()).collect() };
     // What built the toolchain is another picture.
     let packages = plan.nodes.iter().filter(|node| node.profile == profile).map(|node| GraphNode {
         name: node.spec.name.value.clone(),
         version: node.spec.version.value.clone(),
         wanted: node.wanted,
         build: names(&node.spec.needs.build),
-        host: names(&node.spec.needs.host),
+        host: [names(&node.spec.needs.host), names(&node.spec.needs.target)].concat(),
         run: names(&node.spec.needs.run),
     });
     Ok(Graph { packages: packages.collect() })

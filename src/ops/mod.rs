@@ -3,6 +3,7 @@
 //! Every verb gets a [`Session`], which holds what all of them need, and returns a value that `cli` shows.
 
 mod build;
+mod closure;
 mod doctor;
 mod export;
 mod fetch;
@@ -21,6 +22,7 @@ pub use crate::plan::{ArchiveSeed, ArchivedPackage, PackageSeed, Seed, Target};
 pub use crate::sandbox::Status;
 pub use crate::store::Store as OpenStore;
 pub use build::{LogTail, PackageReport, Report, Settings, State, build};
+pub use closure::{closure, ledger};
 pub use doctor::{Diagnosis, Problem, Uncontrolled, WallFound, doctor};
 pub use export::{Exported, export_seed};
 pub use fetch::{FetchReport, FetchedPackage, fetch};
@@ -184,6 +186,9 @@ pub enum Error {
     /// No result of a package is known.
     #[error("nothing is known of '{0}' yet; `parton build {0}` builds it")]
     Unknown(String),
+    /// A file whose package can't be found.
+    #[error("'{0}' is no package, and no output of this profile holds a file of this content or at this path")]
+    NoHolder(String),
     /// A record of another version or kind.
     #[error("the record of {package} can't be read ({reason}); `parton build --rebuild {package}` makes a new one")]
     Record {

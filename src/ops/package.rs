@@ -21,12 +21,17 @@ pub fn known(
     derivation: &Derivation,
     rounds: u32,
 ) -> Result<Option<(Verdict, TreeDigest)>, Error> {
-    let Some(record) = session.store.record(derivation.id())? else { return Ok(None) };
-    // A record of another version is not an error here: the package is built again.
-    let Some(glance) = Glance::read(&record.body) else { return Ok(None) };
+    let Some(glance) = glance(session, derivation)? else { return Ok(None) };
     let Some(output) = glance.output else { return Ok(None) };
     let enough = glance.rounds >= rounds && session.store.has_tree(output)?;
     Ok(enough.then_some((glance.verdict, output)))
+}
+
+/// What the store remembers of a derivation, whether or not its output is still there.
+pub fn glance(session: &Session<'_>, derivation: &Derivation) -> Result<Option<Glance>, Error> {
+    let record = session.store.record(derivation.id())?;
+    // A record of another version is not an error here: the package is built again.
+    Ok(record.and_then(|record| Glance::read(&record.body)))
 }
 
 /// One package to be built.

@@ -44,8 +44,8 @@ fn helper(build: &Build, phase: &str, source: &str, profile: &Profile) -> Option
     let install = if build.install.is_empty() { " install".to_owned() } else { words(&build.install) };
     match (build.system.value, phase) {
         (System::Configure, "configure") => {
-            let script =
-                if build.out_of_tree { format!("/build/{source}/configure") } else { "./configure".to_owned() };
+            // From the build directory, so that what compilers note of file names holds no absolute path.
+            let script = if build.out_of_tree { format!("../{source}/configure") } else { "./configure".to_owned() };
             let cross = profile.build.as_ref();
             let cross = cross.map(|build| format!(" --build={build} --host={}", profile.target)).unwrap_or_default();
             let places = "--prefix=/usr --sysconfdir=/etc --localstatedir=/var --libdir=/usr/lib";

@@ -54,10 +54,10 @@ pub struct Node<'a> {
     pub tools: Vec<NodeId>,
     /// What runs during its build: `needs.build` and all that those need to run. Sorted.
     pub build: Vec<NodeId>,
-    /// What it is linked against: `needs.host`, the profile's libraries, and all that those are linked against or need to
-    /// run. Sorted.
+    /// What it is linked against: `needs.host`, `needs.target`, the profile's libraries, and all that those are linked against
+    /// or need to run. Sorted.
     pub host: Vec<NodeId>,
-    /// What it needs in order to run: `host` and `needs.run` with all that those need to run. Sorted.
+    /// What it needs in order to run: `needs.host` and `needs.run` with all that those need to run. Sorted.
     pub run: Vec<NodeId>,
     /// The text of its patches, in order.
     pub patches: Vec<PatchInput>,
@@ -223,16 +223,19 @@ impl<'a, 'p> Walk<'a, 'p> {
         }
         self.state.insert(key, State::Open);
         let toolchain = self.toolchain(profile, with);
-        let (build, host, run) = (&spec.needs.build, &spec.needs.host, &spec.needs.run);
-        let (build, host, run) =
-            (self.needs(spec, build, profile), self.needs(spec, host, profile), self.needs(spec, run, profile));
-        let (Some((tools, libraries)), Some(build), Some(host), Some(run)) = (toolchain, build, host, run) else {
+        let needs = &spec.needs;
+        let [build, host, target, run] =
+            [&needs.build, &needs.host, &needs.target, &needs.run].map(|needs| self.needs(spec, needs, profile));
+        let (Some((tools, libraries)), Some(build), Some(host), Some(target), Some(run)) =
+            (toolchain, build, host, target, run)
+        else {
             self.state.insert(key, State::Broken);
             return None;
         };
+        let target = self.with_runtime(&target);
         let (build, host, extra) = (self.with_runtime(&build), self.with_runtime(&host), self.with_runtime(&run));
         let run: BTreeSet<NodeId> = host.iter().chain(&extra).copied().collect();
-        let host: BTreeSet<NodeId> = host.into_iter().chain(libraries).collect();
+        let host: BTreeSet<NodeId> = host.into_iter().chain(target).chain(libraries).collect();
         let patch =
             |name: &At<String>| PatchInput { name: name.value.clone(), text: (self.patches)(spec, &name.value) };
         let patches = spec.patches.iter().map(patch).collect();
@@ -377,7 +380,7 @@ impl Plan<'_> {
             seed: self.ground.seeds.get(node.profile).copied(),
             inputs,
             phases: phases::expand(spec, &main, profile),
-            check: spec.check.as_ref().map(|check| Phase {
+            check: spec.check.as_ref().filter(|_| !profile.is_cross()).map(|check| Phase {
                 name: "check".to_owned(),
                 dir: if spec.build.out_of_tree { "obj".to_owned() } else { main.clone() },
                 script: check.script.value.clone(),

@@ -103,6 +103,22 @@ impl Seed {
             Self::Archive(seed) => seed.id(),
         }
     }
+
+    /// Bytes to fetch.
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Packages(seed) => seed.size(),
+            Self::Archive(seed) => seed.size,
+        }
+    }
+
+    /// How many packages are in it.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Packages(seed) => seed.packages.len(),
+            Self::Archive(seed) => seed.packages.len(),
+        }
+    }
 }
 
 /// A seed of binary packages.

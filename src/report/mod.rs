@@ -3,6 +3,7 @@
 //! A [`Record`] is what the store keeps of a package's build and what `--json` prints; its format has a name and a
 //! version ([`SCHEMA`]).
 
+pub mod closure;
 pub mod graph;
 mod record;
 pub mod text;

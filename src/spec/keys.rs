@@ -260,6 +260,12 @@ static NEEDS: Table = Table {
     keys: &[
         may("build", Texts, "none", "Run on the build machine during the build."),
         may("host", Texts, "none", "Linked against."),
+        may(
+            "target",
+            Texts,
+            "none",
+            "What a compiler's own libraries are linked against; whoever runs the compiler does not get it with it.",
+        ),
         may("run", Texts, "none", "Needed at run time though not linked."),
     ],
 };
@@ -385,7 +391,7 @@ static PROFILE: Table = Table {
             "build",
             Text,
             "the target",
-            "Triple of the machine that builds, where it is another: `configure` is then told both.",
+            "Triple of the machine that builds, where it is another: `configure` is then told both, and `[check]` is left out: what was built can not run there.",
         ),
         may("sysroot", Text, "`\"/\"`", "Where packages that are linked against are shown; absolute."),
         must("interpreter", Text, "The loader that every dynamic program must name; absolute."),

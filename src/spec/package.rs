@@ -177,7 +177,7 @@ fn read_needs(table: &Cursor<'_>, place: &Place<'_>) -> Needs {
         }
         names
     };
-    Needs { build: list("build"), host: list("host"), run: list("run") }
+    Needs { build: list("build"), host: list("host"), target: list("target"), run: list("run") }
 }
 
 fn read_build(table: &Cursor<'_>, sourceless: bool) -> Option<Build> {

@@ -183,6 +183,8 @@ pub struct Needs {
     pub build: Vec<At<String>>,
     /// Linked against.
     pub host: Vec<At<String>>,
+    /// What a compiler's own libraries are built against: linked against during the build, not needed to run the compiler.
+    pub target: Vec<At<String>>,
     /// Needed at run time though not linked.
     pub run: Vec<At<String>>,
 }
@@ -295,6 +297,13 @@ pub struct Profile {
     pub provides: Vec<String>,
     /// Environment of every build.
     pub env: BTreeMap<String, String>,
+}
+
+impl Profile {
+    /// Whether what it builds is for another machine than the one that builds, so that it can't be run there.
+    pub fn is_cross(&self) -> bool {
+        self.build.as_ref().is_some_and(|build| *build != self.target)
+    }
 }
 
 /// Packages that another profile builds, and that are there in every build of this one.

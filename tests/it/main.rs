@@ -13,6 +13,7 @@ mod faults;
 mod fetch;
 mod hosts;
 mod licences;
+mod ops;
 mod plan;
 mod report;
 mod resources;

@@ -1,7 +1,7 @@
 //! What enters a derivation, what does not, and who gets whose output.
 
 use parton::base::{Blake3, TreeDigest};
-use parton::plan::{Derivation, Ground, Place, Plan, Target, explain, resolve};
+use parton::plan::{Derivation, Ground, NodeId, Place, Plan, Target, explain, resolve};
 use parton::spec::{Profile, Spec, Toolchain, read_spec};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -207,9 +207,24 @@ fn a_profile_is_built_by_the_one_before_it() {
     assert_eq!(at(Place::Host), ["libc"]);
     assert_eq!(derivation.seed, None);
     assert_eq!(plan.nodes[0].profile, "seed");
-    let first = plan.derivation(parton::plan::NodeId(0), &|_| None).unwrap();
+    let first = plan.derivation(NodeId(0), &|_| None).unwrap();
     assert_eq!(first.seed, Some(Blake3::of(b"seed")));
     assert_eq!(plan.seeded().into_iter().collect::<Vec<_>>(), ["seed"]);
+}
+
+/// What a cross compiler's libraries are linked against is for another machine; over the tools' own it would hide their headers.
+#[test]
+fn what_a_compiler_compiles_for_does_not_come_with_it() {
+    let cc = spec("cc", "host = [\"mpc\"]\ntarget = [\"libc\"]");
+    let specs = all(&[cc, spec("mpc", ""), spec("make", ""), spec("libc", ""), spec("app", "")]);
+    let profiles = stages();
+    let target = Target::Names(vec!["cc".to_owned()]);
+    let plan = resolve(ground(&specs, &profiles), &target, "first", &|_, _| String::new()).unwrap();
+    let names = |list: &[NodeId]| -> Vec<&str> { list.iter().map(|id| plan.nodes[id.0].spec.id()).collect() };
+    let cc = &plan.nodes[plan.find("cc").unwrap().0];
+    assert!(names(&cc.host).contains(&"libc"), "it is linked against it while it is built");
+    assert_eq!(names(&cc.run), ["mpc"]);
+    assert_eq!(names(&cc.tools), ["mpc", "cc", "make"], "nor do those that the stage before made");
 }
 
 /// The fixed point: a stage that comes to what the stage before it came to is the same build from there on.
@@ -219,7 +234,7 @@ fn stages_that_come_to_the_same_are_the_same() {
     let id = |profile: &str, second_differs: bool| {
         let target = Target::Names(vec!["app".to_owned()]);
         let plan = resolve(ground(&specs, &profiles), &target, profile, &|_, _| String::new()).unwrap();
-        let output = |id: parton::plan::NodeId| {
+        let output = |id: NodeId| {
             let node = &plan.nodes[id.0];
             let base = node.spec.id().bytes().fold(0, u8::wrapping_add);
             Some(tree(if node.profile == "first" && second_differs { base.wrapping_add(1) } else { base }))

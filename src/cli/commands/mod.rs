@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod check;
+pub mod closure;
 pub mod doctor;
 pub mod fetch;
 pub mod gc;
