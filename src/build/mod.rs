@@ -15,7 +15,9 @@ mod outcome;
 mod root;
 
 pub use conditions::Conditions;
+pub use linkage::provided;
 pub use local::Local;
+pub use merge::{Layer, check as check_layers};
 pub use outcome::{End, Fault, Order, Outcome, Output, PhaseOutcome, Program};
 pub use root::CONTRACT;
 

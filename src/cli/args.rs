@@ -152,7 +152,7 @@ pub struct Build {
 /// How often and how fast packages are built.
 #[derive(Debug, Clone, Args)]
 pub struct Pace {
-    /// How often to build each package; with 1 the result is marked unproved
+    /// How often to build each package, rounds of earlier builds included; with 1 the result is marked unproved
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
     pub rounds: u32,
     /// Jobs of each build [default: number of processors]
@@ -294,6 +294,12 @@ pub enum SeedCommand {
     Resolve,
     /// List the seed's packages and their sizes
     Show,
+    /// Pack the profile's tools and libraries into one archive that can be a seed itself
+    Export {
+        /// Write the archive here, and its lock beside it [default: specs/PROFILE-seed.tar.zst]
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
 }
 
 /// `parton gc`.

@@ -213,13 +213,20 @@ pub fn translate(shell: &Shell, error: ops::Error) -> CommandError {
         | Error::NoHolder(_)
         | Error::NotDiverse(_)
         | Error::NoSeed
+        | Error::NoToolchain(_)
+        | Error::Unexportable { .. }
+        | Error::NotBuilt { .. }
         | Error::Exists(_)
         | Error::NeedsFirst { .. } => CommandError::from_error(Kind::Mistake, &error),
         Error::Source { error: cause, .. } => {
             let out = CommandError::from_error(Kind::Source, &error);
             cause.help().into_iter().fold(out, CommandError::hint)
         }
-        Error::Signature { .. } | Error::GitTree { .. } => CommandError::from_error(Kind::Source, &error).hint(
+        Error::Signature { .. } | Error::GitTree { .. } | Error::SeedTree { .. } => CommandError::from_error(
+            Kind::Source,
+            &error,
+        )
+        .hint(
             "compare key, fingerprint and digest with what upstream announces; do not change the pin to make this pass",
         ),
         Error::Sandbox(cause) | Error::Round(crate::ops::RoundError::Sandbox(cause)) => {

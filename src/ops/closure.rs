@@ -40,7 +40,7 @@ pub fn closure(session: &Session<'_>, name: &str) -> Result<Closure, Error> {
             found.entry(seed.id()).or_insert_with(|| SeedMember {
                 id: seed.id(),
                 lock: node.with.seed.clone().unwrap_or_default(),
-                packages: seed.packages.len(),
+                packages: seed.count(),
                 bytes: seed.size(),
                 jails: jails + 1,
                 path: path.clone(),

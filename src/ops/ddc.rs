@@ -95,7 +95,7 @@ fn outputs(
 }
 
 fn lineage(profile: String, seeds: &Seeds) -> Lineage {
-    let start = |seed: &crate::plan::Seed| Start { id: seed.id(), packages: seed.packages.len(), bytes: seed.size() };
+    let start = |seed: &crate::plan::Seed| Start { id: seed.id(), packages: seed.count(), bytes: seed.size() };
     Lineage { profile, seeds: distinct(seeds).into_iter().map(start).collect() }
 }
 
@@ -108,8 +108,8 @@ fn distinct(seeds: &Seeds) -> Vec<&crate::plan::Seed> {
 /// What both chains start from, by content.
 fn common(one: &Seeds, other: &Seeds) -> Common {
     let held = |seeds: &Seeds| -> BTreeMap<Sha256, (String, u64)> {
-        let packages = distinct(seeds).into_iter().flat_map(|seed| &seed.packages);
-        packages.map(|package| (package.sha256, (package.name.clone(), package.size))).collect()
+        let parts = distinct(seeds).into_iter().flat_map(crate::plan::Seed::parts);
+        parts.map(|(digest, name, size)| (digest, (name.to_owned(), size))).collect()
     };
     let other = held(other);
     let mut both: Vec<(String, u64)> =

@@ -6,6 +6,7 @@ mod build;
 mod closure;
 mod ddc;
 mod doctor;
+mod export;
 mod fetch;
 mod hash;
 mod host;
@@ -18,13 +19,14 @@ mod shell;
 mod sources;
 
 pub use crate::build::Error as RoundError;
-pub use crate::plan::{SeedPackage, Target};
+pub use crate::plan::{ArchiveSeed, ArchivedPackage, PackageSeed, Seed, Target};
 pub use crate::sandbox::Status;
 pub use crate::store::Store as OpenStore;
 pub use build::{LogTail, PackageReport, Report, Settings, State, build};
 pub use closure::{closure, ledger};
 pub use ddc::ddc;
 pub use doctor::{Diagnosis, Problem, Uncontrolled, WallFound, doctor};
+pub use export::{Exported, export_seed};
 pub use fetch::{FetchReport, FetchedPackage, fetch};
 pub use hash::{Hashed, hash};
 pub use host::{Host, fetcher, launcher, open_store};
@@ -37,7 +39,7 @@ pub use shell::{Opened, open_shell};
 use crate::base::{Blake3, Cancel, Diagnostic, Events};
 use crate::build as rounds;
 use crate::fetch::{self as fetching, Fetcher};
-use crate::plan::{self, Ground, Plan, Seed};
+use crate::plan::{self, Ground, Plan, Toolset};
 use crate::sandbox::Launcher;
 use crate::spec::{Profile, Spec, Workspace};
 use crate::store::Store;
@@ -117,6 +119,37 @@ pub enum Error {
     /// A profile starts from no seed.
     #[error("this profile has no seed; `--profile NAME` names another")]
     NoSeed,
+    /// A profile has nothing that could be packed.
+    #[error("the profile '{0}' has no toolchain: `parton seed export` packs what another profile built for this one")]
+    NoToolchain(String),
+    /// A profile's tools are not all that its builds stand on.
+    #[error("the profile '{profile}' can't be exported: {why}")]
+    Unexportable {
+        /// Which.
+        profile: String,
+        /// What is in the way.
+        why: String,
+    },
+    /// A part of a toolchain is not built yet.
+    #[error("{package} is not built with the profile '{profile}' yet; `{command}` builds all that is to be packed")]
+    NotBuilt {
+        /// What is missing.
+        package: String,
+        /// What it is built with.
+        profile: String,
+        /// What to do.
+        command: String,
+    },
+    /// An archive has another tree than its lock says.
+    #[error("the seed {file} has the tree {found}, its lock says {pinned}")]
+    SeedTree {
+        /// The archive.
+        file: String,
+        /// What the lock says.
+        pinned: crate::base::TreeDigest,
+        /// What was unpacked.
+        found: crate::base::TreeDigest,
+    },
     /// A package of the seed can't be unpacked.
     #[error("unpack {package} of the seed")]
     SeedPackage {
@@ -280,6 +313,11 @@ impl Session<'_> {
         make_plan(self.workspace, target, self.profile()?.0, seeds)
     }
 
+    /// What the profile has in every build.
+    fn toolset<'s>(&'s self, profile: &'s str, seeds: &'s Seeds) -> Result<Toolset<'s>, Error> {
+        on_ground(self.workspace, seeds, |ground, patches| plan::resolve_tools(ground, profile, patches))
+    }
+
     fn go_on(&self) -> Result<(), Error> {
         if self.cancel.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
     }
@@ -290,8 +328,19 @@ fn read_seed(workspace: &Workspace, profile: &Profile) -> Result<Option<Seed>, E
     let Some(lock) = &profile.seed else { return Ok(None) };
     let path = workspace.root.join(lock);
     let lock = fs::read_to_string(&path)?;
+    match ArchiveSeed::parse(&lock) {
+        Ok(Some(mut archive)) => {
+            let file = path.with_file_name(&archive.file);
+            archive.beside = file.is_file().then(|| seed::file_url(&file));
+            return Ok(Some(Seed::Archive(archive)));
+        }
+        Ok(None) => {}
+        Err(error) => return Err(Error::Seed { path, error }),
+    }
     let recipe = fs::read_to_string(path.with_extension("toml"))?;
-    Seed::parse(&recipe, &lock).map(Some).map_err(|error| Error::Seed { path, error })
+    PackageSeed::parse(&recipe, &lock)
+        .map(|seed| Some(Seed::Packages(seed)))
+        .map_err(|error| Error::Seed { path, error })
 }
 
 fn make_plan<'s>(
@@ -300,6 +349,15 @@ fn make_plan<'s>(
     profile: &'s str,
     seeds: &'s Seeds,
 ) -> Result<Plan<'s>, Error> {
+    on_ground(workspace, seeds, |ground, patches| plan::resolve(ground, target, profile, patches))
+}
+
+/// Lets `resolve` work on what plans are made from.
+fn on_ground<'s, T>(
+    workspace: &'s Workspace,
+    seeds: &'s Seeds,
+    resolve: impl FnOnce(Ground<'s>, &dyn Fn(&Spec, &str) -> String) -> Result<T, Vec<Diagnostic>>,
+) -> Result<T, Error> {
     let mut failed = std::cell::RefCell::new(None);
     let patches = |spec: &Spec, file: &str| {
         let path = workspace.root.join("patches").join(&spec.package).join(file);
@@ -314,7 +372,7 @@ fn make_plan<'s>(
         seeds: &seeds.ids,
         contract: rounds::CONTRACT,
     };
-    let plan = plan::resolve(ground, target, profile, &patches);
+    let plan = resolve(ground, &patches);
     match failed.get_mut().take() {
         Some(error) => Err(error.into()),
         None => plan.map_err(Error::Mistakes),

@@ -2,16 +2,16 @@
 
 use super::build::Settings;
 use super::{Error, Session, sources};
-use crate::base::{Event, TreeDigest};
+use crate::base::{DrvId, Event, TreeDigest};
 use crate::build::{Conditions, Executor, Local, Order, Outcome};
 use crate::compare;
 use crate::plan::Derivation;
-use crate::report::{Differing, Glance, Record, Verdict};
+use crate::report::{Differing, Glance, Record, SourceEvidence, Verdict};
 use crate::sandbox::Limits;
 use crate::spec::{LimitsOverride, Spec};
 use crate::store::{self, Refs, Store};
 use crate::tree::Tree;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -66,11 +66,22 @@ impl Task<'_> {
         if !self.rebuild && known(self.session, &derivation, self.settings.rounds)?.is_some() {
             return self.session.record(&derivation.name, id);
         }
+        let earlier = if self.rebuild { Vec::new() } else { self.earlier(&derivation)? };
+        if !earlier.is_empty() {
+            let rounds: Vec<String> = earlier.iter().map(|outcome| outcome.round.to_string()).collect();
+            events(Event::Note(format!("{}: round {} was built before", derivation.name, rounds.join(", "))));
+        }
         let evidence = sources::ensure(self.session, self.spec)?;
-        let rounds = self.rounds(&derivation)?;
+        let rounds = self.rounds(&derivation, &evidence, earlier)?;
         self.session.go_on()?;
         let differences = differences(store, &rounds)?;
         let record = Record::new(derivation, self.profile.to_owned(), evidence, rounds, differences);
+        self.bind(&record)?;
+        Ok(record)
+    }
+
+    /// Remembers what was built, under its derivation and under its name.
+    fn bind(&self, record: &Record) -> Result<(), Error> {
         let refs = Refs {
             trees: record.rounds.iter().filter_map(|r| r.output().map(|o| o.tree)).collect(),
             logs: record.rounds.iter().map(|r| r.log).collect(),
@@ -78,49 +89,115 @@ impl Task<'_> {
         };
         let body = record.to_bytes().map_err(std::io::Error::other)?;
         let bound = store::Record { package: record.name.clone(), profile: record.profile.clone(), refs, body };
-        store.bind(id, &bound)?;
-        store.bind_name(&record.name, &record.profile, id)?;
-        Ok(record)
+        self.session.store.bind(record.id, &bound)?;
+        self.session.store.bind_name(&record.name, &record.profile, record.id)?;
+        Ok(())
     }
 
-    /// Runs the rounds, at the same time where slots allow. After a round that ends without output, none is begun.
-    fn rounds(&self, derivation: &Derivation) -> Result<Vec<Outcome>, Error> {
+    /// The rounds of an earlier build of this derivation that need not be run again: each ran as it would run now, and what
+    /// it left is still there. None of a build that failed or differed, which is to be looked at as a whole.
+    fn earlier(&self, derivation: &Derivation) -> Result<Vec<Outcome>, Error> {
+        let Some(found) = self.session.store.record(derivation.id())? else { return Ok(Vec::new()) };
+        // A record of another version is not an error here: the package is built again.
+        let Ok(record) = Record::from_bytes(&found.body) else { return Ok(Vec::new()) };
+        if record.output().is_none() {
+            return Ok(Vec::new());
+        }
+        let mut kept = Vec::new();
+        for outcome in record.rounds {
+            if self.holds(derivation, &outcome)? {
+                kept.push(outcome);
+            }
+        }
+        Ok(kept)
+    }
+
+    fn holds(&self, derivation: &Derivation, outcome: &Outcome) -> Result<bool, Error> {
+        let store = self.session.store;
+        let Some(output) = outcome.output() else { return Ok(false) };
+        // With other jobs than today's it might not differ from the rounds that are still to come.
+        let same = outcome.conditions == self.conditions(derivation.id(), outcome.round);
+        // A phase more than the build has: the package's own tests.
+        let checked = outcome.phases.len() > derivation.phases.len();
+        let wanted = derivation.check.is_some() && self.checks(outcome.round);
+        Ok(same && (checked || !wanted) && store.has_tree(output.tree)? && store.log(outcome.log)?.is_some())
+    }
+
+    fn conditions(&self, id: DrvId, round: u32) -> Conditions {
+        match round {
+            1 => Conditions::plain(self.settings.jobs),
+            _ => Conditions::varied(id, round, self.settings.jobs, self.settings.cpus),
+        }
+    }
+
+    fn checks(&self, round: u32) -> bool {
+        self.settings.check && round == 1
+    }
+
+    /// Runs the rounds that are missing, at the same time where slots allow. After a round that ends without output, none is
+    /// begun. All rounds are returned, in order.
+    fn rounds(
+        &self,
+        derivation: &Derivation,
+        evidence: &[SourceEvidence],
+        earlier: Vec<Outcome>,
+    ) -> Result<Vec<Outcome>, Error> {
         let executor = Local { store: self.session.store, launcher: self.session.launcher };
-        let failed = AtomicBool::new(false);
-        let id = derivation.id();
-        let results: Vec<Option<Result<Outcome, Error>>> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (1..=self.settings.rounds)
-                .map(|round| {
-                    let (failed, executor) = (&failed, &executor);
-                    scope.spawn(move || {
-                        let _slot = self.slots.take();
-                        if failed.load(Ordering::Relaxed) || self.session.cancel.is_cancelled() {
-                            return None;
-                        }
-                        let conditions = match round {
-                            1 => Conditions::plain(self.settings.jobs),
-                            _ => Conditions::varied(id, round, self.settings.jobs, self.settings.cpus),
-                        };
-                        let order = Order {
-                            derivation: derivation.clone(),
-                            round,
-                            conditions,
-                            limits: limits(&self.spec.limits),
-                            check: self.settings.check && round == 1,
-                        };
-                        let result = executor.execute(&order, self.session.events, self.session.cancel);
-                        if !matches!(&result, Ok(outcome) if outcome.output().is_some()) {
-                            failed.store(true, Ordering::Relaxed);
-                        }
-                        Some(result.map_err(Error::from))
-                    })
-                })
-                .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap_or(None)).collect()
-        });
-        let outcomes: Vec<Outcome> = results.into_iter().flatten().collect::<Result<_, _>>()?;
+        let missing: Vec<u32> =
+            (1..=self.settings.rounds).filter(|round| earlier.iter().all(|outcome| outcome.round != *round)).collect();
+        let (failed, next, done) = (AtomicBool::new(false), AtomicUsize::new(0), Mutex::new(earlier));
+        let run = || -> Result<(), Error> {
+            let _slot = self.slots.take();
+            if failed.load(Ordering::Relaxed) || self.session.cancel.is_cancelled() {
+                return Ok(());
+            }
+            // Not before there is a slot: where rounds run one after the other, the first is to be the first.
+            let Some(round) = missing.get(next.fetch_add(1, Ordering::Relaxed)) else { return Ok(()) };
+            let order = Order {
+                derivation: derivation.clone(),
+                round: *round,
+                conditions: self.conditions(derivation.id(), *round),
+                limits: limits(&self.spec.limits),
+                check: self.checks(*round),
+            };
+            let result = executor.execute(&order, self.session.events, self.session.cancel);
+            if !matches!(&result, Ok(outcome) if outcome.output().is_some()) {
+                failed.store(true, Ordering::Relaxed);
+            }
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            done.push(result?);
+            done.sort_by_key(|outcome| outcome.round);
+            if done.len() < self.settings.rounds as usize { self.keep(derivation, evidence, &done) } else { Ok(()) }
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = missing.iter().map(|_| scope.spawn(run)).collect();
+            let results: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap_or(Ok(()))).collect();
+            results.into_iter().collect::<Result<(), Error>>()
+        })?;
         self.session.go_on()?;
-        Ok(outcomes)
+        Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Remembers the rounds that are done while others run, so that whoever is killed meanwhile loses only those. Such a
+    /// record says of itself how few rounds it has: nobody who asks for more takes it for an answer.
+    fn keep(&self, derivation: &Derivation, evidence: &[SourceEvidence], rounds: &[Outcome]) -> Result<(), Error> {
+        let Some(output) = rounds.first().filter(|outcome| outcome.round == 1).and_then(Outcome::output) else {
+            // Only the first round tests the package: no record goes without it.
+            return Ok(());
+        };
+        let same = rounds.iter().all(|other| other.output().is_some_and(|other| other.tree == output.tree));
+        // What says more stays until all rounds are done.
+        let glance = self.session.store.record(derivation.id())?.and_then(|found| Glance::read(&found.body));
+        let more = match glance {
+            Some(Glance { verdict: Verdict::Differs, .. }) => false,
+            Some(Glance { verdict: Verdict::Failed, .. }) | None => true,
+            Some(glance) => rounds.len() > glance.rounds as usize,
+        };
+        if self.rebuild || !same || !more {
+            return Ok(());
+        }
+        let (profile, evidence) = (self.profile.to_owned(), evidence.to_vec());
+        self.bind(&Record::new(derivation.clone(), profile, evidence, rounds.to_vec(), Vec::new()))
     }
 }
 

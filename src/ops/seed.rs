@@ -3,7 +3,7 @@
 use super::{Error, Session};
 use crate::base::{Progress, Task, write_atomic};
 use crate::fetch::Pin;
-use crate::plan::{Seed, SeedPackage, SeedRecipe};
+use crate::plan::{ArchiveSeed, PackageSeed, Seed, SeedError, SeedPackage, SeedRecipe};
 use crate::spec::Profile;
 use crate::tree::{self, Tree};
 use fs_err as fs;
@@ -20,6 +20,26 @@ pub fn ensure(session: &Session<'_>, seed: &Seed) -> Result<(), Error> {
     if session.store.seed(seed.id())?.is_some() {
         return Ok(());
     }
+    let stage = session.store.stage()?;
+    let root = stage.path().join("root");
+    fs::create_dir(&root)?;
+    match seed {
+        Seed::Packages(packages) => unpack_packages(session, packages, &root)?,
+        Seed::Archive(archive) => unpack_archive(session, archive, &root)?,
+    }
+    let files = Tree::scan(&root)?;
+    if let Seed::Archive(ArchiveSeed { file, tree, .. }) = seed
+        && files.digest() != *tree
+    {
+        return Err(Error::SeedTree { file: file.clone(), pinned: *tree, found: files.digest() });
+    }
+    let tree = session.store.put_tree(&root, &files)?;
+    session.store.bind_seed(seed.id(), tree.digest)?;
+    Ok(())
+}
+
+/// The packages laid into one directory, and what the recipe does to them.
+fn unpack_packages(session: &Session<'_>, seed: &PackageSeed, root: &Path) -> Result<(), Error> {
     let pins: Vec<Pin> = seed
         .packages
         .iter()
@@ -32,10 +52,6 @@ pub fn ensure(session: &Session<'_>, seed: &Seed) -> Result<(), Error> {
         })
         .collect();
     super::sources::fetch_pins(session, "the seed", &pins)?;
-
-    let stage = session.store.stage()?;
-    let root = stage.path().join("root");
-    fs::create_dir(&root)?;
     let progress = Progress::start(session.events, Task::Unpack, "the seed", Some(seed.size()));
     let done = AtomicU64::new(0);
     // At once: they share nothing but directories, and decompression is all the work there is.
@@ -43,32 +59,60 @@ pub fn ensure(session: &Session<'_>, seed: &Seed) -> Result<(), Error> {
         session.go_on()?;
         let blob = session.store.blob(package.sha256)?.ok_or(crate::build::Error::NoBlob(package.sha256))?;
         let options = tree::Unpack { cancel: session.cancel.clone(), ..tree::Unpack::package() };
-        tree::unpack_deb(fs::File::open(&blob.path)?, &root, &options, None)
+        tree::unpack_deb(fs::File::open(&blob.path)?, root, &options, None)
             .map_err(|error| Error::SeedPackage { package: package.name.clone(), error })?;
         let done = done.fetch_add(package.size, Ordering::Relaxed) + package.size;
         progress.now(done, &package.name);
         Ok::<(), Error>(())
     })?;
     for pattern in &seed.recipe.remove {
-        if tree::remove_matching(&root, pattern)? == 0 {
+        if tree::remove_matching(root, pattern)? == 0 {
             return Err(Error::SeedPattern(pattern.clone()));
         }
     }
     for (path, target) in &seed.recipe.links {
-        let path = fresh(&root, path)?;
+        let path = fresh(root, path)?;
         symlink(target, path)?;
     }
     for file in &seed.recipe.files {
-        let path = fresh(&root, &file.path)?;
+        let path = fresh(root, &file.path)?;
         fs::write(&path, &file.content)?;
         let bits = file.bits().map_err(|error| Error::Seed { path: file.path.clone().into(), error })?;
         fs::set_permissions(&path, std::fs::Permissions::from_mode(bits))?;
     }
-    let files = Tree::scan(&root)?;
-    let tree = session.store.put_tree(&root, &files)?;
-    session.store.bind_seed(seed.id(), tree.digest)?;
     progress.done();
     Ok(())
+}
+
+/// The archive laid into a directory. What it holds is for the caller to compare with the lock.
+fn unpack_archive(session: &Session<'_>, seed: &ArchiveSeed, root: &Path) -> Result<(), Error> {
+    let pin = Pin {
+        name: seed.file.clone(),
+        urls: seed.beside.iter().chain(&seed.urls).cloned().collect(),
+        sha256: seed.sha256,
+        size: Some(seed.size),
+        archive_path: None,
+    };
+    super::sources::fetch_pins(session, "the seed", std::slice::from_ref(&pin))?;
+    let blob = session.store.blob(seed.sha256)?.ok_or(crate::build::Error::NoBlob(seed.sha256))?;
+    let progress = Progress::start(session.events, Task::Unpack, "the seed", Some(seed.size));
+    let options = tree::Unpack { cancel: session.cancel.clone(), ..tree::Unpack::package() };
+    tree::unpack(fs::File::open(&blob.path)?, root, &options, Some(&progress))
+        .map_err(|error| Error::SeedPackage { package: seed.file.clone(), error })?;
+    progress.done();
+    Ok(())
+}
+
+/// The address of a file of this machine.
+pub fn file_url(path: &Path) -> String {
+    let mut url = "file://".to_owned();
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' => url.push(char::from(*byte)),
+            _ => url.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    url
 }
 
 /// A seed that was resolved anew.
@@ -77,7 +121,7 @@ pub struct Resolved {
     /// The lock that was written.
     pub path: std::path::PathBuf,
     /// The seed as it is now.
-    pub seed: Seed,
+    pub seed: PackageSeed,
     /// What a person should look at.
     pub notes: Vec<String>,
 }
@@ -88,6 +132,9 @@ pub struct Resolved {
 /// The archive can't be had or proved, or has no package of a name.
 pub fn resolve(session: &Session<'_>, profile: &Profile) -> Result<Resolved, Error> {
     let path = session.workspace.root.join(profile.seed.as_deref().ok_or(Error::NoSeed)?);
+    if is_archive(&path)? {
+        return Err(Error::Seed { path, error: SeedError::NoRecipe });
+    }
     let text = fs::read_to_string(path.with_extension("toml"))?;
     let recipe = SeedRecipe::parse(&text).map_err(|error| Error::Seed { path: path.clone(), error })?;
     let failed = |error| Error::Source { package: "the seed".to_owned(), error };
@@ -104,7 +151,7 @@ pub fn resolve(session: &Session<'_>, profile: &Profile) -> Result<Resolved, Err
         sha256: package.sha256,
         path: package.path,
     });
-    let seed = Seed { recipe, packages: packages.collect() };
+    let seed = PackageSeed { recipe, packages: packages.collect() };
     write_atomic(&path, seed.lock_text().as_bytes())?;
     let notes = resolved
         .unlisted
@@ -114,6 +161,15 @@ pub fn resolve(session: &Session<'_>, profile: &Profile) -> Result<Resolved, Err
         })
         .collect();
     Ok(Resolved { path, seed, notes })
+}
+
+/// Whether there is a lock, and of an archive.
+pub fn is_archive(lock: &Path) -> Result<bool, Error> {
+    match fs::read_to_string(lock) {
+        Ok(text) => Ok(matches!(ArchiveSeed::parse(&text), Ok(Some(_)))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A path in the layer where a file of ours goes: its directory is made, what lies there already is replaced.

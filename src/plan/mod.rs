@@ -22,19 +22,21 @@
 //! | phases after the helper is expanded | which helper wrote them |
 //! | environment | number of jobs and every other condition of a round |
 //! | inputs: place, order and output digest | how the inputs were built |
-//! | seed: packages, links, files, removals | where its packages were found |
+//! | seed: packages, links, files, removals; or an archive's tree | where its packages were found, how it was packed |
 //! | what the output's programs may be linked to | limits of time, memory and disk |
 //! | version of the jail's contract | |
 //!
 //! Knows no files but the texts it was given, no store, no clock.
 
+mod archive;
 mod derivation;
 mod explain;
 mod phases;
 mod resolve;
 mod seed;
 
+pub use archive::{ArchiveSeed, ArchivedPackage};
 pub use derivation::{Derivation, Input, Linkage, PatchInput, Phase, Place, SourceInput, SourcePin};
 pub use explain::{Change, explain};
-pub use resolve::{Ground, Node, NodeId, Plan, Target, resolve};
-pub use seed::{Seed, SeedError, SeedFile, SeedPackage, SeedRecipe};
+pub use resolve::{Ground, Node, NodeId, Plan, Target, Toolset, resolve, resolve_tools};
+pub use seed::{PackageSeed, Seed, SeedError, SeedFile, SeedPackage, SeedRecipe};

@@ -84,15 +84,7 @@ pub fn resolve<'a>(
     patches: &dyn Fn(&Spec, &str) -> String,
 ) -> Result<Plan<'a>, Vec<Diagnostic>> {
     let specs = ground.specs;
-    let mut walk = Walk {
-        ground,
-        patches,
-        nodes: Vec::new(),
-        state: BTreeMap::new(),
-        toolchains: BTreeMap::new(),
-        path: Vec::new(),
-        errors: Vec::new(),
-    };
+    let mut walk = Walk::new(ground, patches);
     let wanted: Vec<&str> = match target {
         // A pass is a means to an end: it is built where it is needed.
         Target::All => specs.values().filter(|s| s.is_whole() && s.builds_with(profile)).map(Spec::id).collect(),
@@ -115,6 +107,36 @@ pub fn resolve<'a>(
         node.wanted = node.profile == profile && wanted.contains(node.spec.id());
     }
     Ok(Plan { nodes, ground, profile })
+}
+
+/// What a profile has in every build, with the plan of all that built it.
+#[derive(Debug)]
+pub struct Toolset<'a> {
+    /// What built it.
+    pub plan: Plan<'a>,
+    /// The tools, with all that they need to run. Sorted.
+    pub tools: Vec<NodeId>,
+    /// The libraries, likewise.
+    pub libraries: Vec<NodeId>,
+}
+
+/// Finds what the profile of this name has in every build. As [`resolve`].
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_tools<'a>(
+    ground: Ground<'a>,
+    profile: &'a str,
+    patches: &dyn Fn(&Spec, &str) -> String,
+) -> Result<Toolset<'a>, Vec<Diagnostic>> {
+    let mut walk = Walk::new(ground, patches);
+    let found = ground.profiles.get(profile).and_then(|with| walk.toolchain(profile, with));
+    match found {
+        Some((tools, libraries)) if walk.errors.is_empty() => {
+            Ok(Toolset { plan: Plan { nodes: walk.nodes, ground, profile }, tools, libraries })
+        }
+        _ => Err(walk.errors),
+    }
 }
 
 fn unknown(specs: &BTreeMap<String, Spec>, name: &str) -> Diagnostic {
@@ -168,7 +190,19 @@ struct Walk<'a, 'p> {
     errors: Vec<Diagnostic>,
 }
 
-impl<'a> Walk<'a, '_> {
+impl<'a, 'p> Walk<'a, 'p> {
+    fn new(ground: Ground<'a>, patches: &'p dyn Fn(&Spec, &str) -> String) -> Self {
+        Self {
+            ground,
+            patches,
+            nodes: Vec::new(),
+            state: BTreeMap::new(),
+            toolchains: BTreeMap::new(),
+            path: Vec::new(),
+            errors: Vec::new(),
+        }
+    }
+
     /// Depth first; the depth is the longest chain of needs, which the stack of a thread holds for thousands of specs.
     fn visit(&mut self, spec: &'a Spec, profile: &'a str) -> Option<NodeId> {
         let key = (spec.id(), profile);

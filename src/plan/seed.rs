@@ -1,8 +1,11 @@
-//! The seed: pinned binary packages that make the lowest layer of the root, before anything is built.
+//! The seed: pinned binary packages, or one pinned archive, that make the lowest layer of the root, before anything is
+//! built.
 //!
 //! A person writes `NAME.toml` (package names, links, files, removals: [`SeedRecipe`]); `parton seed resolve` writes
-//! `NAME.lock` beside it (version, size and digest of each package). Both together are a [`Seed`].
+//! `NAME.lock` beside it (version, size and digest of each package). Both together are a [`PackageSeed`]. Or the seed is
+//! what parton has built itself, in one archive: an [`ArchiveSeed`].
 
+use super::archive::ArchiveSeed;
 use crate::base::{Blake3, Canon, Encoder, Sha256};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,7 +88,54 @@ struct SeedLock {
 
 /// A seed, complete: what to fetch and what to do with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seed {
+pub enum Seed {
+    /// Binary packages of another distribution.
+    Packages(PackageSeed),
+    /// What parton has built and packed.
+    Archive(ArchiveSeed),
+}
+
+impl Seed {
+    /// Changes when anything in the unpacked layer could change.
+    pub fn id(&self) -> Blake3 {
+        match self {
+            Self::Packages(seed) => seed.id(),
+            Self::Archive(seed) => seed.id(),
+        }
+    }
+
+    /// Bytes to fetch.
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Packages(seed) => seed.size(),
+            Self::Archive(seed) => seed.size,
+        }
+    }
+
+    /// How many packages are in it.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Packages(seed) => seed.packages.len(),
+            Self::Archive(seed) => seed.packages.len(),
+        }
+    }
+}
+
+impl Seed {
+    /// The files that are fetched: digest, name, bytes.
+    pub fn parts(&self) -> Vec<(Sha256, &str, u64)> {
+        match self {
+            Self::Packages(seed) => {
+                seed.packages.iter().map(|package| (package.sha256, package.name.as_str(), package.size)).collect()
+            }
+            Self::Archive(seed) => vec![(seed.sha256, seed.file.as_str(), seed.size)],
+        }
+    }
+}
+
+/// A seed of binary packages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageSeed {
     /// What a person wrote.
     pub recipe: SeedRecipe,
     /// The packages, sorted by name.
@@ -112,6 +162,12 @@ pub enum SeedError {
     /// The recipe was changed after the lock was written.
     #[error("the seed lock does not match its recipe ({0}); run `parton seed resolve`")]
     Stale(String),
+    /// The archive's name is a path.
+    #[error("the seed lock names the archive '{0}'; it must be the name of a file beside the lock")]
+    ArchiveName(String),
+    /// There is no recipe to resolve.
+    #[error("this seed is an archive that `parton seed export` wrote; there is nothing to resolve")]
+    NoRecipe,
 }
 
 impl SeedRecipe {
@@ -124,7 +180,7 @@ impl SeedRecipe {
     }
 }
 
-impl Seed {
+impl PackageSeed {
     /// Reads a recipe and its lock, and checks that they belong together.
     ///
     /// # Errors

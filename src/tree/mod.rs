@@ -39,6 +39,7 @@ mod dir;
 pub mod elf;
 mod error;
 mod header;
+mod layers;
 mod layout;
 mod list;
 mod members;
@@ -53,6 +54,7 @@ use std::collections::BTreeMap;
 
 pub use copy::{Files, copy, set_times};
 pub use error::Error;
+pub use layers::Layers;
 pub use list::{list, remove_matching};
 pub use pack::pack;
 pub use remove::remove_all;

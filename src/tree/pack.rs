@@ -10,6 +10,7 @@ use super::dir::{open_beneath, open_root};
 use super::header::BLOCK;
 use super::{Entry, Error, Tree};
 use crate::base::{Blake3, RelPath};
+use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use std::io::{Read, Write};
 use std::path::Path;
@@ -19,15 +20,31 @@ use std::path::Path;
 /// # Errors
 /// [`Error::Changed`] when a file in `dir` is not the one that the tree describes.
 pub fn pack(tree: &Tree, dir: &Path, mtime: i64, out: &mut dyn Write) -> Result<u64, Error> {
-    let root = open_root(dir).map_err(|e| Error::io("open the directory", dir, e))?;
+    pack_from(tree, &|_| dir, mtime, out)
+}
+
+/// As [`pack`], with files from several directories: `dir` says from which.
+pub(super) fn pack_from<'a>(
+    tree: &Tree,
+    dir: &dyn Fn(&RelPath) -> &'a Path,
+    mtime: i64,
+    out: &mut dyn Write,
+) -> Result<u64, Error> {
+    let mut last: Option<(&Path, OwnedFd)> = None;
     let mut out = Out { out, written: 0 };
     let mut buffer = vec![0; 256 << 10];
     for (path, entry) in tree.iter() {
         out.write(&header(path, entry, mtime))?;
         let Entry::File { size, digest, .. } = entry else { continue };
+        let dir = dir(path);
         let failed = |doing, e: std::io::Error| Error::io(doing, dir.join(path), e);
+        let root = match last.take_if(|(known, _)| *known == dir) {
+            Some((_, root)) => root,
+            None => open_root(dir).map_err(|e| Error::io("open the directory", dir, e))?,
+        };
+        let (_, root) = last.insert((dir, root));
         let parent =
-            open_beneath(&root, path.parent().as_ref()).map_err(|e| failed("open the directory of", e.into()))?;
+            open_beneath(&*root, path.parent().as_ref()).map_err(|e| failed("open the directory of", e.into()))?;
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file =
             rustix::fs::openat(parent, path.name(), flags, Mode::empty()).map_err(|e| failed("open", e.into()))?;

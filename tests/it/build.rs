@@ -83,6 +83,102 @@ fn one_round_proves_nothing_and_says_so() {
     assert!(run.stdout.contains("identical in 2 rounds"), "{}", run.stdout);
 }
 
+/// The log of each round of the last build: no two are the same where the script prints a clock.
+fn logs(env: &Env, name: &str) -> Vec<String> {
+    let record = env.run(&["show", name, "--json"]).ok().json();
+    record["rounds"].as_array().unwrap().iter().map(|round| round["log"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn only_the_rounds_that_are_missing_are_run() {
+    let env = Env::workspace();
+    // Not known from an earlier run of the tests: the script says which run this is.
+    env.script("resumed", &format!("date +%s.%N; : {}; echo x > $OUT/usr/x", std::process::id()));
+    let _ = env.run(&["build", "resumed", "--rounds", "1"]).ok();
+    let once = logs(&env, "resumed");
+    let run = env.run(&["build", "resumed", "--rounds", "2"]).ok();
+    assert!(run.stdout.contains("identical in 2 rounds"), "{}", run.stdout);
+    assert!(run.stderr.contains("resumed: round 1 was built before"), "{}", run.stderr);
+    let twice = logs(&env, "resumed");
+    assert_eq!((twice.len(), &twice[..1]), (2, once.as_slice()));
+    let run = env.run(&["build", "resumed", "--rounds", "3"]).ok();
+    assert!(run.stdout.contains("identical in 3 rounds"), "{}", run.stdout);
+    let thrice = logs(&env, "resumed");
+    assert_eq!((thrice.len(), &thrice[..2]), (3, twice.as_slice()));
+    let run = env.run(&["build", "resumed", "--rounds", "3", "--rebuild"]).ok();
+    assert!(run.stdout.contains("identical in 3 rounds"), "{}", run.stdout);
+    assert!(logs(&env, "resumed").iter().all(|log| !thrice.contains(log)));
+
+    // Under other conditions a round is another round; where its log is gone there is no proof of it.
+    let before = logs(&env, "resumed");
+    let _ = env.run(&["build", "resumed", "--rounds", "4", "--jobs", "7"]).ok();
+    assert!(logs(&env, "resumed").iter().all(|log| !before.contains(log)));
+    let before = logs(&env, "resumed");
+    std::fs::remove_file(env.store().join("log").join(&before[2])).unwrap();
+    let _ = env.run(&["build", "resumed", "--rounds", "5", "--jobs", "7"]).ok();
+    let after = logs(&env, "resumed");
+    assert_eq!((&after[..2], &after[3..4]), (&before[..2], &before[3..]));
+    assert_ne!(after[2], before[2]);
+}
+
+#[test]
+fn a_round_without_the_tests_that_are_wanted_is_run_again() {
+    let env = Env::workspace();
+    let install = format!("date +%s.%N; : {}; mkdir -p $OUT; cp x $OUT/", std::process::id());
+    let rest = format!(
+        "[build]\nsystem = \"script\"\n\n[build.phases]\ninstall = \"{install}\"\n\n[check]\nscript = \"date +%N\"\n"
+    );
+    env.package("untested", &[("x", "x")], &rest);
+    let _ = env.run(&["build", "untested", "--rounds", "2", "--no-check"]).ok();
+    let before = logs(&env, "untested");
+    let _ = env.run(&["build", "untested", "--rounds", "3"]).ok();
+    let after = logs(&env, "untested");
+    assert_eq!((after.len(), &after[1]), (3, &before[1]));
+    assert_ne!(after[0], before[0]);
+}
+
+#[test]
+fn no_round_of_a_build_that_failed_is_kept() {
+    let env = Env::workspace();
+    let script = format!("date +%s.%N; : {}; test $JOBS = 2; echo x > $OUT/usr/x", std::process::id());
+    env.script("half", &script);
+    let args = ["build", "half", "--jobs", "2", "--parallel", "1"];
+    let _ = env.run(&args).code(1);
+    let before = logs(&env, "half");
+    let _ = env.run(&args).code(1);
+    let after = logs(&env, "half");
+    assert_eq!((before.len(), after.len()), (2, 2));
+    assert!(after.iter().all(|log| !before.contains(log)));
+}
+
+#[test]
+fn a_killed_build_loses_only_the_round_that_ran() {
+    let env = Env::workspace();
+    let unique = std::process::id();
+    env.script("killed-between", &format!(": {unique}; test $JOBS = 2 || sleep 10; echo x > $OUT/usr/x"));
+    let args = ["build", "killed-between", "--jobs", "2", "--parallel", "1"];
+    let mut child = env.command(&args).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    // An earlier run of the tests left a record of both rounds.
+    let one = |run: Run| run.code == Some(0) && run.json()["rounds"].as_array().unwrap().len() == 1;
+    while !one(env.run(&["show", "killed-between", "--json"])) {
+        assert!(begun.elapsed() < Duration::from_secs(120) && child.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let before = logs(&env, "killed-between");
+    assert_eq!(before.len(), 1);
+    let shown = env.run(&["show", "killed-between"]).ok();
+    assert!(shown.stdout.contains("unproved: built once"), "{}", shown.stdout);
+    // What asks for one round has it; what asks for two has not.
+    let one = env.run(&["build", "killed-between", "--rounds", "1", "--json"]).ok().json();
+    assert_eq!(one["packages"][0]["state"]["kind"], "known");
+    let run = env.run(&args).ok();
+    assert!(run.stdout.contains("identical in 2 rounds"), "{}", run.stdout);
+    assert_eq!(logs(&env, "killed-between")[0], before[0]);
+}
+
 /// Builds a package that leaks, and returns what parton says of it.
 fn leak(name: &str, script: &str) -> Run {
     let env = Env::workspace();

@@ -19,6 +19,7 @@ mod report;
 mod resources;
 mod rooms;
 mod sandbox;
+mod seed;
 mod spec;
 mod store;
 mod tree;

@@ -3,7 +3,7 @@
 use super::place::scratch;
 use parton::base::{Diagnostic, Level};
 use parton::cli::render::render;
-use parton::plan::{Seed, SeedRecipe};
+use parton::plan::{ArchiveSeed, PackageSeed, SeedRecipe};
 use parton::spec::{LoadError, load_config, read_spec};
 use std::fs;
 use std::path::Path;
@@ -29,8 +29,11 @@ pub fn check(text: &str) {
     // A recipe, and behind a line of its own the lock.
     let (recipe, lock) = text.split_once("\n---\n").unwrap_or((text, text));
     _ = SeedRecipe::parse(recipe);
-    if let Ok(seed) = Seed::parse(recipe, lock) {
-        let again = Seed::parse(recipe, &seed.lock_text()).unwrap();
+    if let Ok(Some(seed)) = ArchiveSeed::parse(lock) {
+        assert_eq!(ArchiveSeed::parse(&seed.lock_text()).unwrap(), Some(seed));
+    }
+    if let Ok(seed) = PackageSeed::parse(recipe, lock) {
+        let again = PackageSeed::parse(recipe, &seed.lock_text()).unwrap();
         assert_eq!((&again, again.id()), (&seed, seed.id()));
     }
 }
