@@ -119,9 +119,7 @@ impl Seed {
             Self::Archive(seed) => seed.packages.len(),
         }
     }
-}
 
-impl Seed {
     /// The files that are fetched: digest, name, bytes.
     pub fn parts(&self) -> Vec<(Sha256, &str, u64)> {
         match self {
