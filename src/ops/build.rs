@@ -172,7 +172,7 @@ impl<'a> Work<'a> {
     /// Takes over the known result of a derivation, if there is one that is good enough.
     fn settle_known(&mut self, id: NodeId, derivation: &Derivation) -> Result<bool, Error> {
         match package::known(self.session, derivation, self.settings.rounds)? {
-            Some((verdict, output)) => {
+            Some(package::Known { verdict, output, .. }) => {
                 // An edit that was taken back: `show` and `log` mean today's result, not the newest.
                 self.session.store.bind_name(&derivation.name, self.plan.nodes[id.0].profile, derivation.id())?;
                 self.states[id.0] = Some(State::Known { verdict });

@@ -1,7 +1,7 @@
 //! `parton closure` and `parton ledger`: what a package was built from, down to the seeds.
 
-use super::{Error, Session, package};
-use crate::base::{Blake3, DrvId, RelPath, TreeDigest};
+use super::{Error, Session, ddc, package};
+use crate::base::{Blake3, DrvId, RelPath};
 use crate::plan::{Derivation, NodeId, Plan, Target};
 use crate::report::closure::{Closure, Ledger, Member, SeedMember};
 use crate::tree;
@@ -17,25 +17,21 @@ use std::path::Path;
 pub fn closure(session: &Session<'_>, name: &str) -> Result<Closure, Error> {
     let seeds = session.seeds()?;
     let plan = session.plan(&Target::Names(vec![name.to_owned()]), &seeds)?;
-    let builds = builds(session, &plan)?;
-    let start = plan.iter().find(|(_, node)| node.wanted).map(|(id, _)| id);
-    let start = start.ok_or_else(|| Error::Unknown(name.to_owned()))?;
+    let standing = package::standing(session, &plan)?;
+    // A plan for a name has it, or was refused.
+    let start = plan.find(name).ok_or_else(|| Error::Unknown(name.to_owned()))?;
 
     // Breadth first, so that the first way to anything is a shortest one.
     let mut members = Vec::new();
     let mut found: BTreeMap<Blake3, SeedMember> = BTreeMap::new();
     let mut ways: BTreeMap<NodeId, Vec<String>> = BTreeMap::from([(start, vec![label(&plan, start)])]);
-    // Equal builds in two profiles are one build.
+    // Equal builds in two profiles are one build, but what they need was not built by the same.
     let mut told: BTreeSet<DrvId> = BTreeSet::new();
     let mut queue = VecDeque::from([start]);
     while let Some(id) = queue.pop_front() {
-        let (node, build) = (&plan.nodes[id.0], &builds[id.0]);
+        let (node, (derivation, known)) = (&plan.nodes[id.0], &standing[id.0]);
         let path = ways[&id].clone();
         let jails = u32::try_from(path.len() - 1).unwrap_or(u32::MAX);
-        let derivation = build.derivation.as_ref().map(Derivation::id);
-        if derivation.is_some_and(|derivation| !told.insert(derivation)) {
-            continue;
-        }
         if let Some(seed) = seeds.by_profile.get(node.profile) {
             found.entry(seed.id()).or_insert_with(|| SeedMember {
                 id: seed.id(),
@@ -52,16 +48,20 @@ pub fn closure(session: &Session<'_>, name: &str) -> Result<Closure, Error> {
                 queue.push_back(input);
             }
         }
+        let id = derivation.as_ref().map(Derivation::id);
+        if id.is_some_and(|id| !told.insert(id)) {
+            continue;
+        }
         members.push(Member {
             name: node.spec.id().to_owned(),
             version: node.spec.version.value.clone(),
             profile: node.profile.to_owned(),
-            id: derivation,
-            output: build.output,
-            rounds: build.rounds,
+            id,
+            output: known.map(|known| known.output),
+            rounds: known.map_or(0, |known| known.rounds),
             jails,
             path,
-            sources: build.derivation.as_ref().map(|derivation| derivation.sources.clone()).unwrap_or_default(),
+            sources: derivation.as_ref().map(|derivation| derivation.sources.clone()).unwrap_or_default(),
         });
     }
     members.sort_by(|a, b| (a.jails, &a.name, &a.profile).cmp(&(b.jails, &b.name, &b.profile)));
@@ -88,11 +88,7 @@ pub fn ledger(session: &Session<'_>, what: &str) -> Result<Ledger, Error> {
         let found = holder(session, what)?.ok_or_else(|| Error::NoHolder(what.to_owned()))?;
         (found.0, Some(found.1.to_string()))
     };
-    let diverse = match super::ddc(session, &[], None, None) {
-        Ok(ddc) => Some(ddc),
-        Err(Error::NotDiverse(_)) => None,
-        Err(error) => return Err(error),
-    };
+    let diverse = ddc::of_tools(session)?;
     Ok(Ledger::new(&closure(session, &package)?, file, diverse))
 }
 
@@ -109,7 +105,10 @@ fn holder(session: &Session<'_>, what: &str) -> Result<Option<(String, RelPath)>
         if !session.workspace.specs.contains_key(&name) {
             continue;
         }
-        let Ok(dir) = session.output(&name) else { continue };
+        let dir = match session.output(&name) {
+            Err(Error::Unknown(_) | Error::Record { .. }) => continue,
+            dir => dir?,
+        };
         if let Some(place) = place.as_ref().filter(|place| fs::symlink_metadata(dir.join(place.as_path())).is_ok()) {
             by_place.get_or_insert((name.clone(), place.clone()));
         }
@@ -132,28 +131,4 @@ fn same(path: &Path, content: &[u8]) -> Result<bool, Error> {
 fn label(plan: &Plan<'_>, id: NodeId) -> String {
     let node = &plan.nodes[id.0];
     format!("{} ({})", node.spec.id(), node.profile)
-}
-
-/// What is known of a node's build.
-pub(super) struct Known {
-    derivation: Option<Derivation>,
-    /// Its output.
-    pub output: Option<TreeDigest>,
-    rounds: u32,
-}
-
-/// What is known of each node, in the plan's order.
-pub(super) fn builds(session: &Session<'_>, plan: &Plan<'_>) -> Result<Vec<Known>, Error> {
-    let mut builds: Vec<Known> = Vec::with_capacity(plan.nodes.len());
-    for (id, _) in plan.iter() {
-        let derivation = plan.derivation(id, &|input| builds.get(input.0).and_then(|build| build.output));
-        let glance = match &derivation {
-            Some(derivation) => package::glance(session, derivation)?,
-            None => None,
-        };
-        let output = glance.and_then(|glance| glance.output);
-        let rounds = glance.filter(|glance| glance.output.is_some()).map_or(0, |glance| glance.rounds);
-        builds.push(Known { derivation, output, rounds });
-    }
-    Ok(builds)
 }

@@ -1,12 +1,10 @@
 //! `parton ddc`: the toolchain from two seeds.
 
-use super::{Error, Seeds, Session, Settings};
+use super::{Error, Seeds, Session, Settings, package};
 use crate::base::{Sha256, TreeDigest};
-use crate::compare;
-use crate::plan::Target;
+use crate::plan::{Seed, Target};
 use crate::report::ddc::{Common, Compared, Ddc, Lineage, Start};
-use crate::store::Store;
-use crate::tree::Tree;
+use crate::spec::Toolchain;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Compares what two profiles come to. Without `settings` nothing is built: what is known is compared. Without `packages` it is
@@ -21,6 +19,33 @@ pub fn ddc(
     settings: Option<&Settings>,
 ) -> Result<Ddc, Error> {
     let (first, second) = lineages(session, with)?;
+    between(session, first, second, packages, settings)
+}
+
+/// What is known of a second chain to the tools of the session's profile; `None` where there is none, or where one would prove
+/// nothing: a profile with a seed of its own stands on more than its tools.
+pub(super) fn of_tools(session: &Session<'_>) -> Result<Option<Ddc>, Error> {
+    let profiles = &session.workspace.config.profiles;
+    let (_, mut profile) = session.profile()?;
+    loop {
+        let Some(Toolchain { profile: below, .. }) = profile.toolchain.as_ref().filter(|_| profile.seed.is_none())
+        else {
+            return Ok(None);
+        };
+        profile = &profiles[below];
+        if let Some(other) = &profile.diverse {
+            return between(session, below.clone(), other.clone(), &[], None).map(Some);
+        }
+    }
+}
+
+fn between(
+    session: &Session<'_>,
+    first: String,
+    second: String,
+    packages: &[String],
+    settings: Option<&Settings>,
+) -> Result<Ddc, Error> {
     let packages = if packages.is_empty() { made_for_others(session, &first) } else { packages.to_vec() };
     let target = Target::Names(packages.clone());
     let (one, one_seeds) = outputs(session, &first, &target, settings)?;
@@ -28,7 +53,9 @@ pub fn ddc(
     let compared = packages.into_iter().map(|name| {
         let (first, second) = (one.get(&name).copied(), other.get(&name).copied());
         let differences = match (first, second) {
-            (Some(a), Some(b)) if a != b => differences(session.store, a, b)?,
+            (Some(a), Some(b)) if a != b => {
+                package::compared(session.store, a, b)?.iter().map(ToString::to_string).collect()
+            }
             _ => Vec::new(),
         };
         Ok(Compared { name, first, second, differences })
@@ -86,21 +113,21 @@ fn outputs(
     if let Some(settings) = settings {
         super::build(&session, &plan, &seeds, settings)?;
     }
-    let known = super::closure::builds(&session, &plan)?;
+    let standing = package::standing(&session, &plan)?;
     let wanted = plan.iter().filter(|(_, node)| node.wanted);
-    let found = wanted.filter_map(|(id, node)| Some((node.spec.id().to_owned(), known[id.0].output?)));
+    let found = wanted.filter_map(|(id, node)| Some((node.spec.id().to_owned(), standing[id.0].1?.output)));
     let found = found.collect();
     drop(plan);
     Ok((found, seeds))
 }
 
 fn lineage(profile: String, seeds: &Seeds) -> Lineage {
-    let start = |seed: &crate::plan::Seed| Start { id: seed.id(), packages: seed.count(), bytes: seed.size() };
+    let start = |seed: &Seed| Start { id: seed.id(), packages: seed.count(), bytes: seed.size() };
     Lineage { profile, seeds: distinct(seeds).into_iter().map(start).collect() }
 }
 
 /// The seeds of a chain, each once.
-fn distinct(seeds: &Seeds) -> Vec<&crate::plan::Seed> {
+fn distinct(seeds: &Seeds) -> Vec<&Seed> {
     let by_id: BTreeMap<_, _> = seeds.by_profile.values().map(|seed| (seed.id(), seed)).collect();
     by_id.into_values().collect()
 }
@@ -108,7 +135,7 @@ fn distinct(seeds: &Seeds) -> Vec<&crate::plan::Seed> {
 /// What both chains start from, by content.
 fn common(one: &Seeds, other: &Seeds) -> Common {
     let held = |seeds: &Seeds| -> BTreeMap<Sha256, (String, u64)> {
-        let parts = distinct(seeds).into_iter().flat_map(crate::plan::Seed::parts);
+        let parts = distinct(seeds).into_iter().flat_map(Seed::parts);
         parts.map(|(digest, name, size)| (digest, (name.to_owned(), size))).collect()
     };
     let other = held(other);
@@ -119,10 +146,4 @@ fn common(one: &Seeds, other: &Seeds) -> Common {
         bytes: both.iter().map(|(_, size)| size).sum(),
         packages: both.into_iter().map(|(name, _)| name).collect(),
     }
-}
-
-fn differences(store: &Store, first: TreeDigest, second: TreeDigest) -> Result<Vec<String>, Error> {
-    let (Some(a), Some(b)) = (store.tree_path(first)?, store.tree_path(second)?) else { return Ok(Vec::new()) };
-    let found = compare::compare(&a, &Tree::scan(&a)?, &b, &Tree::scan(&b)?, &compare::Limits::default())?;
-    Ok(found.iter().map(ToString::to_string).collect())
 }

@@ -6,6 +6,7 @@ use crate::build::{Layer, check_layers, provided};
 use crate::plan::{ArchiveSeed, ArchivedPackage, NodeId, Plan};
 use crate::report::Verdict;
 use crate::spec::{Profile, Toolchain};
+use crate::store::TREE_TIME;
 use crate::tree::{Entry, Layers};
 use fs_err as fs;
 use serde::Serialize;
@@ -13,9 +14,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-
-/// Time of everything in the archive, as in the store.
-const TIME: i64 = 315_619_200;
 
 /// What `parton seed export` wrote.
 #[derive(Debug, Clone, Serialize)]
@@ -37,7 +35,7 @@ pub struct Exported {
 /// What is known of a toolchain's packages.
 struct Outputs<'a> {
     plan: Plan<'a>,
-    of: Vec<Option<TreeDigest>>,
+    of: Vec<TreeDigest>,
 }
 
 /// Packs what every build of the profile has in its root: the outputs of its tools and libraries, laid over one another as
@@ -117,13 +115,11 @@ fn lock_path(archive: &Path) -> PathBuf {
 }
 
 /// The output of every package of the plan; each must be there.
-fn known(session: &Session<'_>, plan: &Plan<'_>, toolchain: &Toolchain) -> Result<Vec<Option<TreeDigest>>, Error> {
-    let mut outputs = vec![None; plan.nodes.len()];
+fn known(session: &Session<'_>, plan: &Plan<'_>, toolchain: &Toolchain) -> Result<Vec<TreeDigest>, Error> {
+    let mut outputs = Vec::with_capacity(plan.nodes.len());
     let mut unproved = Vec::new();
-    for (id, node) in plan.iter() {
-        let derivation = plan.derivation(id, &|input| outputs[input.0]);
-        let found = derivation.map(|derivation| package::known(session, &derivation, 1)).transpose()?.flatten();
-        let Some((verdict, output)) = found else {
+    for ((_, known), node) in package::standing(session, plan)?.into_iter().zip(&plan.nodes) {
+        let Some(known) = known else {
             let names: Vec<&str> = toolchain.tools.iter().chain(&toolchain.libraries).map(String::as_str).collect();
             return Err(Error::NotBuilt {
                 package: node.spec.id().to_owned(),
@@ -131,10 +127,10 @@ fn known(session: &Session<'_>, plan: &Plan<'_>, toolchain: &Toolchain) -> Resul
                 command: format!("parton --profile {} build {}", toolchain.profile, names.join(" ")),
             });
         };
-        if verdict == Verdict::Unproved {
+        if known.verdict == Verdict::Unproved {
             unproved.push(format!("{} ({})", node.spec.id(), node.profile));
         }
-        outputs[id.0] = Some(output);
+        outputs.push(known.output);
     }
     if !unproved.is_empty() {
         let text = format!("built only once, so that nothing proves what is packed: {}", unproved.join(", "));
@@ -148,7 +144,7 @@ impl Outputs<'_> {
     fn layers(&self, session: &Session<'_>, nodes: &[NodeId]) -> Result<Vec<Layer>, Error> {
         let mut layers = Vec::new();
         for node in nodes {
-            let Some(tree) = self.of[node.0] else { continue };
+            let tree = self.of[node.0];
             let path = session.store.tree_path(tree)?.ok_or(crate::build::Error::NoTree(tree))?;
             layers.push((self.plan.nodes[node.0].spec.name.value.clone(), path));
         }
@@ -161,9 +157,9 @@ impl Outputs<'_> {
         let package = |node: &NodeId| {
             let spec = self.plan.nodes[node.0].spec;
             let (name, version) = (spec.id().to_owned(), spec.version.value.clone());
-            Some(ArchivedPackage { name, version, tree: self.of[node.0]? })
+            ArchivedPackage { name, version, tree: self.of[node.0] }
         };
-        let mut packages: Vec<ArchivedPackage> = nodes.iter().filter_map(package).collect();
+        let mut packages: Vec<ArchivedPackage> = nodes.iter().map(package).collect();
         packages.sort_by(|a, b| a.name.cmp(&b.name));
         packages
     }
@@ -174,8 +170,8 @@ fn write(layers: &Layers, path: &Path) -> Result<(crate::base::Sha256, u64), Err
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let file = tempfile::Builder::new().prefix(".new-").tempfile_in(dir)?;
     let hasher = {
-        let mut out = Hashed { out: std::io::BufWriter::new(file.as_file()), hasher: Hasher::new() };
-        layers.pack(TIME, &mut out)?;
+        let mut out = HashingWriter { out: std::io::BufWriter::new(file.as_file()), hasher: Hasher::new() };
+        layers.pack(TREE_TIME, &mut out)?;
         out.flush()?;
         out.hasher
     };
@@ -188,12 +184,12 @@ fn write(layers: &Layers, path: &Path) -> Result<(crate::base::Sha256, u64), Err
 }
 
 /// Hashes in passing.
-struct Hashed<W> {
+struct HashingWriter<W> {
     out: W,
     hasher: Hasher,
 }
 
-impl<W: Write> Write for Hashed<W> {
+impl<W: Write> Write for HashingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let written = self.out.write(bytes)?;
         self.hasher.update(&bytes[..written]);

@@ -86,7 +86,7 @@ pub fn why_rebuild(session: &Session<'_>, package: &str) -> Result<WhyRebuild, E
             continue;
         };
         let known = super::package::known(session, &derivation, 1)?;
-        outputs[id.0] = known.map(|(_, output)| output);
+        outputs[id.0] = known.map(|known| known.output);
         if !node.wanted {
             continue;
         }

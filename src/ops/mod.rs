@@ -194,7 +194,9 @@ pub enum Error {
     )]
     NotDiverse(String),
     /// A file whose package can't be found.
-    #[error("'{0}' is no package, and no output of this profile holds a file of this content or at this path")]
+    #[error(
+        "'{0}' is no package, and no output of this profile holds a file of this content or at this path; `parton build PKG` makes an output known"
+    )]
     NoHolder(String),
     /// A record of another version or kind.
     #[error("the record of {package} can't be read ({reason}); `parton build --rebuild {package}` makes a new one")]

@@ -5,7 +5,7 @@ use super::{Error, Session, sources};
 use crate::base::{DrvId, Event, TreeDigest};
 use crate::build::{Conditions, Executor, Local, Order, Outcome};
 use crate::compare;
-use crate::plan::Derivation;
+use crate::plan::{Derivation, Plan};
 use crate::report::{Differing, Glance, Record, SourceEvidence, Verdict};
 use crate::sandbox::Limits;
 use crate::spec::{LimitsOverride, Spec};
@@ -15,23 +15,39 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// The known result of a derivation, if it was built in at least `rounds` rounds and its output is still there.
-pub fn known(
-    session: &Session<'_>,
-    derivation: &Derivation,
-    rounds: u32,
-) -> Result<Option<(Verdict, TreeDigest)>, Error> {
-    let Some(glance) = glance(session, derivation)? else { return Ok(None) };
-    let Some(output) = glance.output else { return Ok(None) };
-    let enough = glance.rounds >= rounds && session.store.has_tree(output)?;
-    Ok(enough.then_some((glance.verdict, output)))
+/// The result of a derivation that was built before.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    /// What its rounds prove.
+    pub verdict: Verdict,
+    /// How many there were.
+    pub rounds: u32,
+    /// Its output, which is still there.
+    pub output: TreeDigest,
 }
 
-/// What the store remembers of a derivation, whether or not its output is still there.
-pub fn glance(session: &Session<'_>, derivation: &Derivation) -> Result<Option<Glance>, Error> {
-    let record = session.store.record(derivation.id())?;
+/// The known result of a derivation, if it was built in at least `rounds` rounds and its output is still there.
+pub fn known(session: &Session<'_>, derivation: &Derivation, rounds: u32) -> Result<Option<Known>, Error> {
+    let Some(record) = session.store.record(derivation.id())? else { return Ok(None) };
     // A record of another version is not an error here: the package is built again.
-    Ok(record.and_then(|record| Glance::read(&record.body)))
+    let Some(glance) = Glance::read(&record.body) else { return Ok(None) };
+    let Some(output) = glance.output else { return Ok(None) };
+    let enough = glance.rounds >= rounds && session.store.has_tree(output)?;
+    Ok(enough.then_some(Known { verdict: glance.verdict, rounds: glance.rounds, output }))
+}
+
+/// What is known of each node of a plan, in its order: the derivation, if all it needs is known, and its result.
+pub type Standing = Vec<(Option<Derivation>, Option<Known>)>;
+
+/// Looks up a whole plan without building anything.
+pub fn standing(session: &Session<'_>, plan: &Plan<'_>) -> Result<Standing, Error> {
+    let mut standing = Standing::with_capacity(plan.nodes.len());
+    for (id, _) in plan.iter() {
+        let derivation = plan.derivation(id, &|input| Some(standing[input.0].1?.output));
+        let known = derivation.as_ref().map(|derivation| known(session, derivation, 1)).transpose()?.flatten();
+        standing.push((derivation, known));
+    }
+    Ok(standing)
 }
 
 /// One package to be built.
@@ -206,13 +222,19 @@ fn differences(store: &Store, rounds: &[Outcome]) -> Result<Vec<Differing>, Erro
     let mut outputs = rounds.iter().filter_map(|round| round.output().map(|output| output.tree));
     let Some(first) = outputs.next() else { return Ok(Vec::new()) };
     let Some(other) = outputs.find(|output| *output != first) else { return Ok(Vec::new()) };
-    let (Some(a), Some(b)) = (store.tree_path(first)?, store.tree_path(other)?) else { return Ok(Vec::new()) };
-    let found = compare::compare(&a, &Tree::scan(&a)?, &b, &Tree::scan(&b)?, &compare::Limits::default())?;
+    let found = compared(store, first, other)?;
     let both = |difference: &compare::Difference| {
         let detail = serde_json::to_value(difference).map_err(std::io::Error::other)?;
         Ok(Differing { line: difference.to_string(), detail })
     };
     found.iter().map(both).collect()
+}
+
+/// What differs between two trees of the store.
+pub fn compared(store: &Store, one: TreeDigest, other: TreeDigest) -> Result<Vec<compare::Difference>, Error> {
+    let path = |tree| store.tree_path(tree)?.ok_or_else(|| Error::from(crate::build::Error::NoTree(tree)));
+    let (a, b) = (path(one)?, path(other)?);
+    Ok(compare::compare(&a, &Tree::scan(&a)?, &b, &Tree::scan(&b)?, &compare::Limits::default())?)
 }
 
 /// The default limits with what the spec says otherwise.

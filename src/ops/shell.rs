@@ -51,7 +51,7 @@ pub fn open_shell(session: &Session<'_>, name: &str, fresh: bool) -> Result<Open
         }
         let known = package::known(session, &derivation, 1)?;
         let missing = || Error::NeedsFirst { package: name.to_owned(), need: node.spec.name.value.clone() };
-        outputs[id.0] = Some(known.ok_or_else(missing)?.1);
+        outputs[id.0] = Some(known.ok_or_else(missing)?.output);
     }
     Err(Error::Unknown(name.to_owned()))
 }

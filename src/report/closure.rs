@@ -1,19 +1,12 @@
 //! What a package was built from, and how many bytes that nobody can read can reach it.
 
 use super::ddc::{Ddc, Verdict};
-use super::text::size;
+use super::text::{BOLD, DIM, GREEN, RED, RESET, YELLOW, size};
 use crate::base::{Blake3, DrvId, TreeDigest};
 use crate::plan::{SourceInput, SourcePin};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-
-const BOLD: &str = "\x1b[1m";
-const DIM: &str = "\x1b[2m";
-const GREEN: &str = "\x1b[1;32m";
-const YELLOW: &str = "\x1b[1;33m";
-const RED: &str = "\x1b[1;31m";
-const RESET: &str = "\x1b[0m";
 
 /// Everything that a package was built from: what its own jail showed, what the jails of those showed, and so on down to the
 /// seeds.
@@ -191,7 +184,7 @@ impl Ledger {
             profile: closure.profile.clone(),
             file,
             uncovered: match &diverse {
-                Some(Ddc { verdict: Verdict::Equal, common, .. }) => common.bytes.min(opaque),
+                Some(Ddc { verdict: Verdict::Equal, common, .. }) => common.bytes,
                 _ => opaque,
             },
             diverse,
@@ -258,4 +251,34 @@ pub fn ledger(ledger: &Ledger) -> String {
         let _ = writeln!(out, "  {YELLOW}not built twice{RESET}: {}", ledger.unproved.join(", "));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ddc::{Common, Compared, Lineage};
+    use super::*;
+
+    #[test]
+    fn only_what_two_seeds_share_is_left_when_they_agree() {
+        let path = vec!["a (last)".to_owned(), "cc (first)".to_owned()];
+        let id = Blake3::of(b"seed");
+        let seed = SeedMember { id, lock: "seed.lock".to_owned(), packages: 3, bytes: 100, jails: 2, path };
+        let names = || ("a".to_owned(), "1".to_owned(), "last".to_owned());
+        let (name, version, profile) = names();
+        let closure = Closure { name, version, profile, members: Vec::new(), seeds: vec![seed] };
+        let ddc = |second: u8| {
+            let lineage = |profile: &str| Lineage { profile: profile.to_owned(), seeds: Vec::new() };
+            let tree = |n| Some(TreeDigest::from_bytes([n; 32]));
+            let (first, second) = (tree(1), if second == 0 { None } else { tree(second) });
+            let packages = vec![Compared { name: "cc".to_owned(), first, second, differences: Vec::new() }];
+            let common = Common { packages: vec!["libc6".to_owned()], bytes: 40 };
+            let verdict = Ddc::judge(&packages);
+            Ddc { first: lineage("first"), second: lineage("second"), common, packages, verdict }
+        };
+        let of = |diverse| Ledger::new(&closure, None, diverse);
+        assert_eq!((of(None).opaque, of(None).seen, of(None).uncovered), (100, 0, 100));
+        assert_eq!(of(Some(ddc(1))).uncovered, 40, "equal");
+        assert_eq!(of(Some(ddc(2))).uncovered, 100, "different");
+        assert_eq!(of(Some(ddc(0))).uncovered, 100, "the second is not built");
+    }
 }

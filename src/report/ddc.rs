@@ -4,17 +4,10 @@
 //! something in each compiler it compiles can pass any number of rebuilds by itself; two unrelated ones that come to the same
 //! bits can both have planted it only if they were made to plant the same.
 
-use super::text::size;
+use super::text::{BOLD, DIM, GREEN, RED, RESET, YELLOW, size};
 use crate::base::{Blake3, TreeDigest};
 use serde::Serialize;
 use std::fmt::Write as _;
-
-const BOLD: &str = "\x1b[1m";
-const DIM: &str = "\x1b[2m";
-const GREEN: &str = "\x1b[1;32m";
-const YELLOW: &str = "\x1b[1;33m";
-const RED: &str = "\x1b[1;31m";
-const RESET: &str = "\x1b[0m";
 
 /// Two chains and what they come to.
 #[derive(Debug, Clone, Serialize)]
@@ -77,7 +70,7 @@ pub struct Compared {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Every package is the same from both: neither seed planted anything that the other does not.
+    /// Every package is the same from both: what only one of the seeds holds planted nothing.
     Equal,
     /// Some differ: a seed planted something, or something of the seed leaks into what is built.
     Differs,
@@ -130,8 +123,7 @@ pub fn text(ddc: &Ddc) -> String {
     let _ = match ddc.verdict {
         Verdict::Equal => writeln!(
             out,
-            "{GREEN}equal{RESET}: no compiler, assembler or linker of one seed planted anything; what both seeds hold ({}) is not \
-             covered",
+            "{GREEN}equal{RESET}: what only one of the seeds holds planted nothing; of what both hold nothing is proved ({})",
             ddc.common.packages.join(", ")
         ),
         Verdict::Differs => {

@@ -8,12 +8,12 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-const BOLD: &str = "\x1b[1m";
-const DIM: &str = "\x1b[2m";
-const GREEN: &str = "\x1b[1;32m";
-const YELLOW: &str = "\x1b[1;33m";
-const RED: &str = "\x1b[1;31m";
-const RESET: &str = "\x1b[0m";
+pub(super) const BOLD: &str = "\x1b[1m";
+pub(super) const DIM: &str = "\x1b[2m";
+pub(super) const GREEN: &str = "\x1b[1;32m";
+pub(super) const YELLOW: &str = "\x1b[1;33m";
+pub(super) const RED: &str = "\x1b[1;31m";
+pub(super) const RESET: &str = "\x1b[0m";
 
 /// A record as a report. `verbose` adds every wall, condition and phase.
 pub fn record(record: &Record, verbose: bool) -> String {

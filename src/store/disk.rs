@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 /// Modification time of everything in a stored tree: 1980-01-02, the first day that zip files can express in every time
 /// zone. A build sees it on all its inputs.
-pub(super) const TREE_TIME: i64 = 315_619_200;
+pub const TREE_TIME: i64 = 315_619_200;
 
 /// Makes a directory that may be there already.
 pub(super) fn make_dir(path: &Path) -> Result<()> {

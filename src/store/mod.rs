@@ -65,6 +65,7 @@ mod trees;
 mod verify;
 
 pub use blob::Blob;
+pub use disk::TREE_TIME;
 pub use error::{Error, Result};
 pub use gc::{GcOptions, Swept, SweptKind};
 pub use kept::Kept;

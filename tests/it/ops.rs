@@ -158,6 +158,12 @@ fn a_second_seed_catches_a_compiler_that_plants_itself() {
     assert!(planted.ends_with(PAYLOAD));
     assert_eq!(output("a2"), format!("#!/bin/sh\n{honest}"));
 
+    // Two equal builds are told as one, and what is below the second is still told.
+    let closure = json(&env, &["--profile", "b2", "closure", "toycc", "--json"]);
+    let members: Vec<&str> =
+        closure["members"].as_array().unwrap().iter().map(|m| m["name"].as_str().unwrap()).collect();
+    assert_eq!(members, ["toycc", "toycc:trojan"]);
+
     let caught = env.run(&["--profile", "b2", "ddc", "toycc", "--json"]);
     assert_eq!(caught.code, Some(3), "{}", caught.stderr);
     let ddc: Value = serde_json::from_str(&caught.stdout).unwrap();
@@ -167,6 +173,9 @@ fn a_second_seed_catches_a_compiler_that_plants_itself() {
     // Two honest compilers that share not a line come to the same.
     let equal = env.run(&["--profile", "a2", "ddc", "toycc"]).ok();
     assert!(equal.stdout.contains("equal"), "{}", equal.stdout);
+    // The profile's own seed is in each jail: that the tools are proved says nothing of it.
+    let ledger = json(&env, &["--profile", "a2", "ledger", "toycc", "--json"]);
+    assert_eq!((&ledger["diverse"], &ledger["uncovered"]), (&Value::Null, &ledger["opaque"]));
     let none = env.run(&["ddc", "toycc"]);
     assert_eq!(none.code, Some(2));
     assert!(none.stderr.contains("`--with PROFILE` names one"), "{}", none.stderr);

@@ -6,7 +6,6 @@ use super::super::error::Failure;
 use super::super::shell::Shell;
 use crate::ops::{self, ArchiveSeed, Exported, PackageSeed, Seed};
 use crate::report::text;
-use serde::Serialize;
 use serde_json::json;
 use std::path::Path;
 
@@ -35,19 +34,11 @@ pub fn run(global: &Global, command: &SeedCommand, shell: &Shell) -> Result<(), 
 }
 
 fn packages(global: &Global, shell: &Shell, seed: &PackageSeed) -> Result<(), Failure> {
-    #[derive(Serialize)]
-    struct Packages<'a> {
-        id: crate::base::Blake3,
-        suite: &'a str,
-        packages: serde_json::Value,
-        archive: Option<()>,
-        bytes: u64,
-    }
     let bytes = seed.size();
     if global.json {
-        let packages = serde_json::to_value(&seed.packages).map_err(std::io::Error::other)?;
-        let packages = Packages { id: seed.id(), suite: &seed.recipe.suite, packages, archive: None, bytes };
-        return super::json(shell, "parton.seed/1", &packages);
+        let (id, suite, packages) = (seed.id(), &seed.recipe.suite, &seed.packages);
+        let shown = json!({ "id": id, "suite": suite, "packages": packages, "archive": null, "bytes": bytes });
+        return super::json(shell, "parton.seed/1", &shown);
     }
     let mut out = String::new();
     for package in &seed.packages {
