@@ -165,6 +165,17 @@ fn wrong_profile(spec: &Spec, profile: &str) -> Diagnostic {
     }
 }
 
+/// What a cross profile builds does not run where it builds: such a profile has all that runs in its toolchain.
+fn unrunnable(spec: &Spec, need: &At<String>, profile: &str) -> Diagnostic {
+    Diagnostic {
+        rule: "cross-build-need",
+        level: crate::base::Level::Error,
+        message: format!("the profile '{profile}' builds for another machine, on which '{}' would run", need.value),
+        labels: vec![spec.at(&need.span, "to be run during the build")],
+        help: Some(format!("have '{}' among the tools of the profile instead, built by its toolchain", need.value)),
+    }
+}
+
 #[derive(Clone, Copy)]
 enum State {
     Open,
@@ -218,6 +229,11 @@ impl<'a, 'p> Walk<'a, 'p> {
         let with = self.ground.profiles.get(profile)?;
         if !spec.builds_with(profile) {
             self.errors.push(wrong_profile(spec, profile));
+            self.state.insert(key, State::Broken);
+            return None;
+        }
+        if let Some(need) = spec.needs.build.first().filter(|_| with.is_cross()) {
+            self.errors.push(unrunnable(spec, need, profile));
             self.state.insert(key, State::Broken);
             return None;
         }

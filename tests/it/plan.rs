@@ -298,3 +298,22 @@ fn configure_is_told_when_the_machine_that_builds_is_another() {
     let derivation = plan.derivation(plan.find("a").unwrap(), &|_| None).unwrap();
     assert!(derivation.phases[0].script.contains(" --build=x86_64-linux-gnu --host=x86_64-linux-musl "));
 }
+
+/// A tool that a package names for its own build is built with the package's profile. In a profile that builds for another
+/// machine this tool would be there and would not start, and the build would fail in the middle with the shell's words.
+#[test]
+fn what_a_cross_profile_builds_is_not_run_during_its_builds() {
+    let specs = all(&[spec("gen", ""), spec("app", "build = [\"gen\"]")]);
+    let mut profiles = profiles();
+    profiles.get_mut("seed").unwrap().build = Some("x86_64-linux-gnu".to_owned());
+    let error = resolve(ground(&specs, &profiles), &Target::All, "seed", &|_, _| String::new()).unwrap_err();
+    assert_eq!(error.len(), 1);
+    assert_eq!(error[0].message, "the profile 'seed' builds for another machine, on which 'gen' would run");
+    assert_eq!(
+        error[0].help.as_deref(),
+        Some("have 'gen' among the tools of the profile instead, built by its toolchain")
+    );
+    // The same target is no other machine.
+    profiles.get_mut("seed").unwrap().build = Some("x86_64-linux-musl".to_owned());
+    assert!(resolve(ground(&specs, &profiles), &Target::All, "seed", &|_, _| String::new()).is_ok());
+}
