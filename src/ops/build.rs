@@ -2,7 +2,7 @@
 
 use super::package::{self, Slots, Task};
 use super::{Error, Seeds, Session};
-use crate::base::{TreeDigest, printable};
+use crate::base::{Event, TreeDigest, printable};
 use crate::build::Outcome;
 use crate::plan::{Derivation, Node, NodeId, Plan};
 use crate::report::{Record, Verdict};
@@ -123,6 +123,7 @@ pub fn build(session: &Session<'_>, plan: &Plan<'_>, seeds: &Seeds, settings: &S
     let mut work = Work::new(session, plan, settings);
     work.look_up()?;
     if !work.is_done() {
+        work.announce_stages();
         for seed in work.pending().filter_map(|node| seeds.by_profile.get(node.profile)) {
             super::seed::ensure(session, seed)?;
         }
@@ -186,6 +187,26 @@ impl<'a> Work<'a> {
     /// What is not known yet.
     fn pending(&self) -> impl Iterator<Item = &Node<'a>> {
         self.plan.iter().filter(|(id, _)| self.states[id.0].is_none()).map(|(_, node)| node)
+    }
+
+    /// Says that a toolchain has to be built first: who asked for one small package may wait for hours.
+    fn announce_stages(&self) {
+        let mut stages: Vec<(&str, usize)> = Vec::new();
+        for node in self.pending().filter(|node| !node.wanted) {
+            match stages.iter_mut().find(|(stage, _)| *stage == node.profile) {
+                Some((_, count)) => *count += 1,
+                None => stages.push((node.profile, 1)),
+            }
+        }
+        stages.retain(|(stage, _)| !self.plan.iter().any(|(_, node)| node.wanted && node.profile == *stage));
+        if stages.is_empty() {
+            return;
+        }
+        let stages: Vec<String> = stages.iter().map(|(stage, count)| format!("{stage}: {count}")).collect();
+        (self.session.events)(Event::Note(format!(
+            "the toolchain comes first, from source; packages to build or to look up: {}",
+            stages.join(", ")
+        )));
     }
 
     /// Fetches the sources of all that is not known, so that the network works while processors wait for each other.
