@@ -56,10 +56,10 @@ impl Places {
         Ok(path)
     }
 
-    /// A command of parton in a workspace, on the bench's store.
+    /// A command of parton in a workspace, on the bench's store, with the compiler that is there at once.
     pub fn parton(&self, workspace: impl AsRef<Path>, args: &[&str]) -> Command {
         let mut command = Command::new(PARTON);
-        command.arg("--store").arg(&self.store).args(args).current_dir(workspace);
+        command.arg("--store").arg(&self.store).args(["--profile", "seed"]).args(args).current_dir(workspace);
         command
     }
 

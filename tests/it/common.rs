@@ -82,7 +82,7 @@ impl Env {
         // The profiles after the first are made of the project's own packages.
         let config = include_str!("../../parton.toml");
         let end = config.find("# The toolchain from source.").unwrap();
-        self.write("parton.toml", &config[..end]);
+        self.write("parton.toml", config[..end].replace("profile = \"native\"", "profile = \"seed\""));
         self.write("specs/seed.toml", include_str!("../../specs/seed.toml"));
         self.write("specs/seed.lock", include_str!("../../specs/seed.lock"));
     }
