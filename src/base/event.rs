@@ -10,6 +10,8 @@ pub enum Task {
     Download,
     /// A seed or an archive is unpacked; progress counts bytes of the archive.
     Unpack,
+    /// An archive is written; progress counts its bytes.
+    Pack,
     /// One round of a package is built; progress counts phases.
     Round,
     /// Two trees are compared; progress counts files.

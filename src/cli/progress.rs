@@ -86,6 +86,7 @@ impl<'a> Progress<'a> {
         let verb = match task {
             Task::Download => "Fetched",
             Task::Unpack => "Unpacked",
+            Task::Pack => "Packed",
             Task::Round => "Built",
             Task::Compare => "Compared",
             Task::Verify => "Verified",
@@ -103,7 +104,7 @@ impl<'a> Progress<'a> {
             (Task::Download | Task::Unpack, Some(_)) => {
                 "{prefix:>12.cyan.bold} {wide_msg} {bytes:>10}/{total_bytes:10} {bytes_per_sec:>12} {eta:>4} [{bar:20}]"
             }
-            (Task::Download | Task::Unpack, None) => {
+            (Task::Download | Task::Unpack | Task::Pack, None) => {
                 "{prefix:>12.cyan.bold} {wide_msg} {bytes:>10} {bytes_per_sec:>12}"
             }
             (_, Some(_)) => "{prefix:>12.cyan.bold} {wide_msg} {pos}/{len} {elapsed:>5} [{bar:20}]",
@@ -112,6 +113,7 @@ impl<'a> Progress<'a> {
         let verb = match task {
             Task::Download => "Fetching",
             Task::Unpack => "Unpacking",
+            Task::Pack => "Packing",
             Task::Round => "Building",
             Task::Compare => "Comparing",
             Task::Verify => "Verifying",

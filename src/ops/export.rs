@@ -1,7 +1,7 @@
 //! `parton seed export`: what a profile's builds stand on, packed into one archive that is a seed by itself.
 
 use super::{Error, Session, package, seed};
-use crate::base::{Event, Hasher, TreeDigest, printable, sync_dir, write_atomic};
+use crate::base::{Cancel, Event, Hasher, Progress, Task, TreeDigest, printable, sync_dir, write_atomic};
 use crate::build::{Layer, check_layers, provided};
 use crate::plan::{ArchiveSeed, ArchivedPackage, NodeId, Plan};
 use crate::report::Verdict;
@@ -84,7 +84,7 @@ pub fn export_seed(session: &Session<'_>, to: Option<&Path>) -> Result<Exported,
         return refused(format!("{path} has a set-id or sticky bit, which no seed keeps"));
     }
     session.go_on()?;
-    let (sha256, size) = write(&layers, &archive)?;
+    let (sha256, size) = write(session, &layers, &archive)?;
     let packages: BTreeSet<NodeId> = tools.tools.iter().chain(&tools.libraries).copied().collect();
     let seed = ArchiveSeed {
         file: printable(archive.file_name().unwrap_or_default().as_encoded_bytes()),
@@ -166,12 +166,17 @@ impl Outputs<'_> {
 }
 
 /// Writes the archive, whole or not at all.
-fn write(layers: &Layers, path: &Path) -> Result<(crate::base::Sha256, u64), Error> {
+fn write(session: &Session<'_>, layers: &Layers, path: &Path) -> Result<(crate::base::Sha256, u64), Error> {
+    let name = printable(path.file_name().unwrap_or_default().as_encoded_bytes());
+    let progress = Progress::start(session.events, Task::Pack, name, None);
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let file = tempfile::Builder::new().prefix(".new-").tempfile_in(dir)?;
     let hasher = {
-        let mut out = HashingWriter { out: std::io::BufWriter::new(file.as_file()), hasher: Hasher::new() };
-        layers.pack(TREE_TIME, &mut out)?;
+        let out = std::io::BufWriter::new(file.as_file());
+        let mut out = HashingWriter { out, hasher: Hasher::new(), progress: &progress, cancel: session.cancel };
+        let packed = layers.pack(TREE_TIME, &mut out);
+        session.go_on()?;
+        packed?;
         out.flush()?;
         out.hasher
     };
@@ -180,19 +185,26 @@ fn write(layers: &Layers, path: &Path) -> Result<(crate::base::Sha256, u64), Err
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     sync_dir(dir)?;
+    progress.done();
     Ok((sha256, size))
 }
 
-/// Hashes in passing.
-struct HashingWriter<W> {
+/// Hashes in passing, says how far it is, and stops when it is asked to.
+struct HashingWriter<'a, W> {
     out: W,
     hasher: Hasher,
+    progress: &'a Progress<'a>,
+    cancel: &'a Cancel,
 }
 
-impl<W: Write> Write for HashingWriter<W> {
+impl<W: Write> Write for HashingWriter<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.cancel.is_cancelled() {
+            return Err(std::io::Error::other("cancelled"));
+        }
         let written = self.out.write(bytes)?;
         self.hasher.update(&bytes[..written]);
+        self.progress.advance(self.hasher.size());
         Ok(written)
     }
 
