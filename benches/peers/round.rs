@@ -5,7 +5,7 @@ use crate::gauge::{Side, turns};
 use crate::places::{PARTON, PROJECT, Places, this};
 use crate::table::{Aim, Table};
 use parton::base::Cancel;
-use parton::build::{Conditions, Executor as _, Local, Order};
+use parton::build::{Conditions, Executor as _, Knob, Local, Order};
 use parton::plan::{Derivation, SourcePin};
 use parton::report::Record;
 use parton::sandbox::{Launcher, Limits};
@@ -54,7 +54,10 @@ pub fn child(kind: &str, store: &Path, jobs: u32) -> Result<()> {
     let derivation = derivation(&store)?;
     let conditions = match kind {
         "plain" => Conditions::plain(jobs),
-        _ => Conditions { jobs, ..Conditions::varied(derivation.id(), 2, jobs, jobs) },
+        _ => {
+            let knobs = Knob::ALL.into_iter().filter(|knob| knob.everyday().next().is_some()).collect();
+            Conditions { jobs, ..Conditions::with(derivation.id(), 2, jobs, jobs, &knobs) }
+        }
     };
     let order = Order { derivation, round: 1, conditions, limits: Limits::default(), check: false };
     let launcher = Launcher::with_program(PARTON);

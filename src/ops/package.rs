@@ -3,7 +3,7 @@
 use super::build::Settings;
 use super::{Error, Session, sources};
 use crate::base::{DrvId, Event, TreeDigest};
-use crate::build::{Conditions, Executor, Local, Order, Outcome};
+use crate::build::{Conditions, Executor, Knob, Local, Order, Outcome};
 use crate::compare;
 use crate::plan::{Derivation, Plan};
 use crate::report::{Differing, Glance, Record, SourceEvidence, Verdict};
@@ -142,7 +142,10 @@ impl Task<'_> {
     fn conditions(&self, id: DrvId, round: u32) -> Conditions {
         match round {
             1 => Conditions::plain(self.settings.jobs),
-            _ => Conditions::varied(id, round, self.settings.jobs, self.settings.cpus),
+            _ => {
+                let knobs = Knob::ALL.into_iter().filter(|knob| knob.everyday().next().is_some()).collect();
+                Conditions::with(id, round, self.settings.jobs, self.settings.cpus, &knobs)
+            }
         }
     }
 

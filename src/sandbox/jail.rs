@@ -1,6 +1,5 @@
 //! What the sandbox is told and what it answers: plain values.
 
-use crate::base::{Canon, Encoder};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -112,6 +111,32 @@ pub struct World {
     pub kernel_release: Option<String>,
     /// Bytes of memory seen in `sysinfo` and `/proc/meminfo`.
     pub memory: Option<u64>,
+    /// When the wall clock of the run starts, in seconds since 1970. Moved on by whole cycles of the calendar (28 years)
+    /// until it lies at least a year ahead, so that no clock ever goes backwards; 29 February stays one.
+    #[serde(default)]
+    pub clock_start: Option<i64>,
+    /// Model of every processor in `/proc/cpuinfo`, whose other facts then are the least that the architecture has.
+    #[serde(default)]
+    pub cpu_model: Option<String>,
+    /// Whether the entries of every directory listing are in descending order of their names.
+    #[serde(default)]
+    pub dir_backwards: bool,
+    /// Seed of the bytes that `getrandom`, `/dev/random` and `/dev/urandom` give.
+    #[serde(default)]
+    pub random: Option<u64>,
+}
+
+/// What the standard input of a step is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stdin {
+    /// `/dev/null`.
+    #[default]
+    Null,
+    /// A pipe without any writer.
+    Pipe,
+    /// An empty file.
+    File,
 }
 
 impl World {
@@ -270,17 +295,4 @@ pub struct Probe {
     pub by: String,
     /// How often it was tried, and stopped each time.
     pub times: u32,
-}
-
-impl Canon for World {
-    fn encode(&self, to: &mut Encoder) {
-        to.put(&self.cpus)
-            .put(&self.clock_offset)
-            .put(&self.uptime_offset)
-            .put(&self.dir_order)
-            .put(&self.pid_base)
-            .put(&self.random_addresses)
-            .put(&self.kernel_release)
-            .put(&self.memory);
-    }
 }

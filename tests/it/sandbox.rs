@@ -817,6 +817,7 @@ fn all_knobs_turn_together() {
         random_addresses: true,
         kernel_release: Some("4.4.0".into()),
         memory: Some(1 << 31),
+        ..World::default()
     };
     let lines = Build::new()
         .world(world)
@@ -992,6 +993,7 @@ fn figures_of_the_world() {
         random_addresses: true,
         kernel_release: Some("4.4.0".into()),
         memory: Some(1 << 33),
+        ..World::default()
     };
     let source = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fixtures/probe.c")).unwrap();
     let make = "all: $(patsubst %,%.o,$(shell seq 1 24))\n\t@true\n%.o:\n\t@gcc -w -O2 -c -o $@ probe.c\n";
