@@ -75,6 +75,8 @@ mod launch;
 mod lines;
 mod memory;
 mod proc;
+mod pty;
+mod random;
 mod root;
 mod step;
 mod supervise;

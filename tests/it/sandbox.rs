@@ -6,7 +6,7 @@ mod canaries;
 
 use parton::base::Cancel;
 use parton::sandbox::{
-    Bind, Error, Exit, Jail, Launcher, Limits, Overlay, Report, Status, Stdio, Step, Stopped, World, probe, run,
+    Bind, Error, Exit, Jail, Launcher, Limits, Overlay, Report, Status, Stdin, Stdio, Step, Stopped, World, probe, run,
 };
 use std::collections::BTreeMap;
 use std::fs;
@@ -92,6 +92,7 @@ impl Build {
             files: BTreeMap::from([("/etc/hostname".to_owned(), b"builder\n".to_vec())]),
             tmp_size: 16 << 20,
             uid: 1000,
+            umask: 0o022,
             hostname: "builder".to_owned(),
             domainname: "parton".to_owned(),
             world: World::default(),
@@ -99,6 +100,7 @@ impl Build {
             canaries: false,
             steps: vec![],
             stdio: Stdio::Captured,
+            stdin: Stdin::Null,
         };
         Self { jail, scratch }
     }
