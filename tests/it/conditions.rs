@@ -1,0 +1,260 @@
+//! Every knob by itself, from [`Conditions`] down to what a static program inside the jail sees: a whole round of the real
+//! executor, on a seed whose shell is fixtures/facts.c. The jail's walls are probed in each.
+
+use crate::common::parton;
+use parton::base::{Blake3, Cancel, Sha256};
+use parton::build::{Class, Conditions, Executor as _, Knob, Local, Order, Outcome};
+use parton::plan::{Derivation, Linkage, Phase, SourceInput, SourcePin};
+use parton::sandbox::{Launcher, Limits};
+use parton::store::Store;
+use parton::tree::Tree;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::process::Command;
+use std::sync::OnceLock;
+
+const FILES: usize = 24;
+
+struct World {
+    _dir: tempfile::TempDir,
+    store: Store,
+    derivation: Derivation,
+}
+
+/// A store with the seed and the source, made once per test process.
+fn world() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store"), &mut |_| true).unwrap();
+        let seed = dir.path().join("seed");
+        fs::create_dir_all(seed.join("bin")).unwrap();
+        fs::create_dir_all(seed.join("names")).unwrap();
+        for n in 0..40 {
+            fs::write(seed.join(format!("names/{}-{n}", n * 7919 % 101)), "").unwrap();
+        }
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fixtures/facts.c");
+        let cc = Command::new("cc").args(["-O1", "-w", "-static", "-o"]).arg(seed.join("bin/sh")).arg(source).status();
+        assert!(cc.expect("a C compiler").success());
+        let tree = store.put_tree(&seed, &Tree::scan(&seed).unwrap()).unwrap().digest;
+        store.bind_seed(Blake3::of(b"facts"), tree).unwrap();
+
+        let mut tar = tar::Builder::new(Vec::new());
+        for n in 0..FILES {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(1);
+            header.set_mode(0o644);
+            header.set_mtime(1_600_000_000);
+            tar.append_data(&mut header, format!("src-1/f{n:02}"), &b"x"[..]).unwrap();
+        }
+        let bytes = tar.into_inner().unwrap();
+        let archive = dir.path().join("src.tar");
+        fs::write(&archive, &bytes).unwrap();
+        store.put_blob(&archive, Sha256::of(&bytes), Blake3::of(&bytes)).unwrap();
+        let pin = SourcePin::Archive { sha256: Sha256::of(&bytes), strip: 1, nested: None };
+        let derivation = Derivation {
+            contract: parton::build::CONTRACT,
+            name: "facts".to_owned(),
+            version: "1".to_owned(),
+            sources: vec![SourceInput { dest: "src".to_owned(), pin }],
+            patches: vec![],
+            seed: Some(Blake3::of(b"facts")),
+            inputs: vec![],
+            phases: vec![phase("say what there is")],
+            check: None,
+            env: BTreeMap::new(),
+            target: "x86_64-linux-musl".to_owned(),
+            sysroot: "/".to_owned(),
+            linkage: Linkage { interpreter: "/none".to_owned(), provided: BTreeSet::new() },
+        };
+        World { _dir: dir, store, derivation }
+    })
+}
+
+fn phase(script: &str) -> Phase {
+    Phase { name: "look".to_owned(), dir: "src".to_owned(), script: script.to_owned() }
+}
+
+/// Executes a round, which must end with an output, and gives its log without the heads of the phases.
+fn round(derivation: &Derivation, conditions: &Conditions, check: bool) -> (Outcome, Vec<String>) {
+    let world = world();
+    let order = Order {
+        derivation: derivation.clone(),
+        round: 2,
+        conditions: conditions.clone(),
+        limits: Limits { disk_reserve: 1 << 20, ..Limits::default() },
+        check,
+    };
+    let launcher = Launcher::with_program(parton());
+    let executor = Local { store: &world.store, launcher: &launcher };
+    let outcome = executor.execute(&order, &|_| {}, &Cancel::new()).unwrap();
+    let log = fs::read_to_string(world.store.log(outcome.log).unwrap().unwrap()).unwrap();
+    assert!(outcome.output().is_some(), "{:?}\n{log}", outcome.end);
+    let lines = log.lines().filter(|line| !line.starts_with("═══")).map(str::to_owned).collect();
+    (outcome, lines)
+}
+
+/// What each knob's program sees of it.
+type Facts = BTreeMap<String, Vec<String>>;
+
+fn facts(conditions: &Conditions) -> Facts {
+    let (outcome, lines) = round(&world().derivation, conditions, false);
+    assert_eq!(outcome.conditions, *conditions);
+    let mut facts = Facts::new();
+    for line in lines {
+        let (knob, fact) = line.split_once(' ').unwrap_or_else(|| panic!("{line}"));
+        facts.entry(knob.to_owned()).or_default().push(fact.to_owned());
+    }
+    facts
+}
+
+/// The names of what is seen to differ. Clocks go on between two rounds, and random bytes are never the same twice.
+fn seen(one: &Facts, other: &Facts) -> BTreeSet<String> {
+    assert_eq!(one.keys().collect::<Vec<_>>(), other.keys().collect::<Vec<_>>());
+    let differs = |name: &&String| {
+        let (a, b) = (&one[*name], &other[*name]);
+        let far = |(a, b): (&String, &String)| a.parse::<i64>().unwrap().abs_diff(b.parse().unwrap()) > 86_400;
+        match name.as_str() {
+            "clock" | "uptime" => {
+                let moved = a.iter().zip(b).filter(|pair| far(*pair)).count();
+                assert!([0, a.len()].contains(&moved), "each way to ask says the same: {a:?} {b:?}");
+                moved > 0
+            }
+            "random" => false,
+            _ => a != b,
+        }
+    };
+    one.keys().filter(differs).cloned().collect()
+}
+
+fn plain() -> &'static Facts {
+    static PLAIN: OnceLock<Facts> = OnceLock::new();
+    PLAIN.get_or_init(|| facts(&Conditions::plain(3)))
+}
+
+fn at(knob: Knob, level: &str) -> Conditions {
+    Conditions::at(world().derivation.id(), 2, 3, 2, &BTreeMap::from([(knob, level.to_owned())]))
+}
+
+#[test]
+fn a_plain_round_shows_the_same_again() {
+    let again = facts(&Conditions::plain(3));
+    assert_eq!(seen(plain(), &again), BTreeSet::new());
+    for knob in Knob::ALL {
+        assert!(plain().contains_key(knob.name()), "nothing is looked at for {knob}");
+    }
+    // What the jail was like before there were knobs, in words.
+    let is = |name: &str, expected: &[&str]| assert_eq!(plain()[name], expected, "{name}");
+    is("jobs", &["3"]);
+    is("uid", &["1000 1000 1000 1000, /out 1000 1000", "1000", "Gid:\t1000\t1000\t1000\t1000"]);
+    is("user", &["builder builder", "builder"]);
+    is("home", &["/build", "/build", "can be written"]);
+    is("build-path", &["/build/src", "/build/src"]);
+    is("locale", &["C.UTF-8 unset unset"]);
+    is("time-zone", &["UTC 0"]);
+    is("umask", &["022 644"]);
+    is("environment", &["0 variables of 0 bytes"]);
+    is("terminal", &["dumb unset unset", "pipe pipe, 0 0, 0 by 0"]);
+    is("stdin", &["device, reads 0"]);
+    is("machine-id", &["00000000000000000000000000000000"]);
+    is("inode-order", &["forwards"]);
+    is("file-system", &["/tmp in memory, mode 1777"]);
+}
+
+/// The heart: each knob at each of its levels is seen, and nothing else is.
+#[test]
+fn each_knob_is_seen_and_moves_nothing_else() {
+    for knob in Knob::ALL.into_iter().filter(|knob| *knob != Knob::Random) {
+        for level in knob.levels() {
+            let moved = facts(&at(knob, level.name));
+            let expected = BTreeSet::from([knob.name().to_owned()]);
+            let name = (knob.name(), level.name);
+            assert_eq!(seen(plain(), &moved), expected, "{name:?}: {:?} {:?}", plain()[name.0], moved[name.0]);
+        }
+    }
+}
+
+/// Two rounds never see the same random bytes, unless the knob holds them still.
+#[test]
+fn random_bytes_come_again_only_where_they_are_held() {
+    let again = facts(&Conditions::plain(3));
+    let kinds = |facts: &Facts| facts["random"].iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
+    let expected: Vec<String> = ["getrandom", "udevice", "device", "start"].map(str::to_owned).to_vec();
+    for (one, other) in plain()["random"].iter().zip(&again["random"]) {
+        assert_ne!(one, other);
+    }
+    let held = at(Knob::Random, "seeded");
+    let (one, other) = (facts(&held), facts(&held));
+    assert_eq!(one["random"], other["random"]);
+    assert_eq!(
+        (kinds(&one), one["random"].iter().collect::<BTreeSet<_>>().len()),
+        (expected, 4),
+        "{:?}",
+        one["random"]
+    );
+    assert_eq!(seen(plain(), &one), BTreeSet::new());
+    let seed = Conditions::with(world().derivation.id(), 3, 3, 2, &BTreeSet::from([Knob::Random]));
+    for (one, other) in one["random"].iter().zip(&facts(&seed)["random"]) {
+        assert_ne!(one, other, "another round, another stream");
+    }
+}
+
+#[test]
+fn values_are_seen_as_they_were_drawn() {
+    let conditions = at(Knob::Clock, "leap-day");
+    let start = conditions.world.clock_start.unwrap();
+    let clock: i64 = facts(&conditions)["clock"][0].parse().unwrap();
+    // Until a year before that day; later the day is one of 28 years later.
+    assert!((0..3600).contains(&((clock - start) % (10_227 * 86_400))), "{clock} is not just after {start}");
+    let other = facts(&at(Knob::TimeZone, "east"));
+    assert_eq!(other["time-zone"], ["<+14>-14 50400"]);
+    assert_eq!(facts(&at(Knob::Umask, "closed"))["umask"], ["077 600"]);
+    assert_eq!(facts(&at(Knob::Stdin, "pipe"))["stdin"], ["pipe, reads 0"]);
+    assert_eq!(facts(&at(Knob::Stdin, "file"))["stdin"], ["file, reads 0"]);
+    assert_eq!(facts(&at(Knob::Cpus, "one"))["cpus"], ["affinity 1", "cpuinfo 1", "stat 1"]);
+    let names = facts(&at(Knob::DirectoryOrder, "backwards"))["directory-order"][0].clone();
+    let names: Vec<&str> = names.split(' ').collect();
+    let mut sorted = names[2..].to_vec();
+    sorted.sort_unstable_by(|a, b| b.cmp(a));
+    assert_eq!((&names[..2], &names[2..]), (&[".", ".."][..], &sorted[..]));
+    let pty = at(Knob::Terminal, "pty");
+    let (columns, rows) = pty.terminal.size.unwrap();
+    let told = &facts(&pty)["terminal"];
+    assert_eq!(told[0], format!("{} {columns} {rows}", pty.terminal.term));
+    assert_eq!(told[1], format!("device device, 1 1, {columns} by {rows}"));
+    let home = at(Knob::Home, "other");
+    assert_eq!(facts(&home)["home"], [home.home.as_str(), &home.home, "can be written"]);
+}
+
+#[test]
+fn all_knobs_move_together() {
+    let all = Conditions::with(world().derivation.id(), 2, 3, 2, &Knob::ALL.into());
+    let moved = seen(plain(), &facts(&all));
+    let expected = Knob::ALL.into_iter().filter(|knob| *knob != Knob::Random).map(|knob| knob.name().to_owned());
+    assert_eq!(moved, expected.collect());
+    assert_eq!(Knob::ALL.iter().filter(|knob| knob.class() == Class::Open).count(), 13);
+}
+
+/// What is written to a terminal reaches its other end when the kernel finds time for it; the end of a step must wait.
+#[test]
+fn nothing_that_is_written_to_a_terminal_is_lost() {
+    let mut derivation = world().derivation.clone();
+    derivation.phases = [1_000_000, 1, 70_000, 4_095, 4_096].map(|n| phase(&format!("noise {n}"))).to_vec();
+    let (_, lines) = round(&derivation, &at(Knob::Terminal, "pty"), false);
+    // Longer lines come in pieces of 64 KiB.
+    let full = [vec![65_536; 15], vec![16_960], vec![1], vec![65_536, 4_464], vec![4_095], vec![4_096]].concat();
+    assert_eq!(lines.iter().map(String::len).collect::<Vec<_>>(), full);
+    assert!(lines.iter().all(|line| line.bytes().all(|byte| byte == b'y')));
+}
+
+/// The package's own tests get an empty /tmp, and one of their own, wherever it lies.
+#[test]
+fn tests_get_a_fresh_tmp_on_disk_too() {
+    let mut derivation = world().derivation.clone();
+    derivation.phases = vec![phase("noise 4"), phase("noise 5")];
+    derivation.check = Some(Phase { name: "check".to_owned(), ..phase("noise 5") });
+    for level in ["tmp-on-disk", "none"] {
+        let (_, lines) = round(&derivation, &at(Knob::FileSystem, level), true);
+        assert_eq!(lines, ["yyyy", "nyyyyy", "yyyyy"], "one /tmp for all phases, another for the tests: {level}");
+    }
+}
