@@ -271,7 +271,7 @@ impl Conditions {
             (Knob::MachineId, _) => self.machine_id = format!("{:016x}{:016x}", dice.wide(), dice.wide() | 1),
             (Knob::Uid, _) => self.uid = dice.between(1_001, 59_999),
             (Knob::User, _) => self.user = format!("someone-{:04x}", dice.between(0, 0xffff)),
-            (Knob::Home, _) => self.home = format!("/home/varied-{:04x}", dice.between(0, 0xffff)),
+            (Knob::Home, _) => self.home = format!("/varied/home-{:04x}", dice.between(0, 0xffff)),
             (Knob::BuildPath, _) => self.build_path = format!("/varied/build-{:08x}/dir", dice.next()),
             (Knob::Locale, "posix") => "C".clone_into(&mut self.locale),
             (Knob::Locale, _) => {

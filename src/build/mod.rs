@@ -8,6 +8,7 @@
 //! the output out of reach, it runs the package's own tests.
 
 mod conditions;
+pub mod coverage;
 mod knob;
 mod linkage;
 mod local;

@@ -1,7 +1,7 @@
 //! Every knob by itself, from [`Conditions`] down to what a static program inside the jail sees: a whole round of the real
 //! executor, on a seed whose shell is fixtures/facts.c. The jail's walls are probed in each.
 
-use crate::common::parton;
+use crate::common::{Env, parton};
 use parton::base::{Blake3, Cancel, Sha256};
 use parton::build::{Class, Conditions, Executor as _, Knob, Local, Order, Outcome};
 use parton::plan::{Derivation, Linkage, Phase, SourceInput, SourcePin};
@@ -256,5 +256,125 @@ fn tests_get_a_fresh_tmp_on_disk_too() {
     for level in ["tmp-on-disk", "none"] {
         let (_, lines) = round(&derivation, &at(Knob::FileSystem, level), true);
         assert_eq!(lines, ["yyyy", "nyyyyy", "yyyyy"], "one /tmp for all phases, another for the tests: {level}");
+    }
+}
+
+// ---- the walk of a package's builds over the conditions, through the program ---------------------------------------
+
+fn show(env: &Env, name: &str) -> serde_json::Value {
+    env.run(&["show", name, "--json"]).ok().json()
+}
+
+fn pairs(record: &serde_json::Value) -> u64 {
+    ["open", "sealed", "mixed"].iter().map(|class| record["coverage"][class]["pairs"].as_u64().unwrap()).sum()
+}
+
+/// Each build of a package brings other conditions together, a new version's too; several rounds at once do the same.
+#[test]
+fn coverage_grows_with_every_build() {
+    let env = Env::workspace();
+    // Not known from an earlier run of the tests.
+    let script = |version: u32| format!("echo {version} > $OUT/usr/x # {}", env.path().display());
+    let (walked, at_once) = (&format!("walked-{}", std::process::id()), &format!("at-once-{}", std::process::id()));
+    env.script(walked, &script(1));
+    let _ = env.run(&["build", walked]).ok();
+    let first = show(&env, walked);
+    assert_eq!(pairs(&first), 22 * 21 / 2, "every two of the knobs once");
+    assert_eq!(first["history"], serde_json::json!([]));
+    let moved = |record: &serde_json::Value, class: &str| -> Vec<String> {
+        let list = record["varied"][0][class].as_array().unwrap();
+        list.iter().map(|moved| moved["knob"].as_str().unwrap().to_owned()).collect()
+    };
+    let everyday = |class: Class| -> Vec<String> {
+        let all = Knob::ALL.into_iter().filter(|knob| knob.class() == class && knob.everyday().next().is_some());
+        all.map(|knob| knob.name().to_owned()).collect()
+    };
+    assert_eq!(moved(&first, "open"), everyday(Class::Open));
+    assert_eq!(moved(&first, "sealed"), everyday(Class::Sealed));
+
+    let _ = env.run(&["build", walked, "--rebuild"]).ok();
+    let second = show(&env, walked);
+    env.script(walked, &script(2));
+    let text = env.run(&["build", walked]).ok().stdout;
+    let third = show(&env, walked);
+    assert!(pairs(&second) > pairs(&first) && pairs(&third) > pairs(&second));
+    assert_ne!(third["id"], second["id"]);
+    assert_eq!(third["history"].as_array().unwrap().len(), 2);
+    assert!(text.contains(&format!("covered  {} of ", pairs(&third))), "{text}");
+    assert!(text.contains("2 rounds of earlier builds counted"), "{text}");
+    assert_eq!(moved(&third, "open"), everyday(Class::Open), "whatever was covered before");
+
+    // The same walk in one go.
+    env.script(at_once, &script(1));
+    let _ = env.run(&["build", at_once, "--rounds", "4"]).ok();
+    let four = show(&env, at_once);
+    assert_eq!(four["coverage"], third["coverage"]);
+    // What is there is part of what is asked for, so that rounds that are missing are those that would have been run.
+    let _ = env.run(&["build", at_once, "--rounds", "5"]).ok();
+    let five = show(&env, at_once);
+    assert_eq!(five["rounds"].as_array().unwrap()[..4], four["rounds"].as_array().unwrap()[..]);
+    assert!(pairs(&five) > pairs(&four));
+}
+
+/// By hand: only what is named moves, and whether open or sealed conditions are behind a difference makes the verdict.
+#[test]
+fn conditions_are_chosen_by_hand_and_a_leak_is_told_from_a_failure() {
+    let env = Env::workspace();
+    env.script(
+        "leaky",
+        &format!("{{ date +%m-%d; cat /proc/sys/kernel/hostname; }} > $OUT/usr/x # {}", env.path().display()),
+    );
+    let sealed = env.run(&["build", "leaky", "--vary", "host-name=long,user"]).code(3);
+    assert!(sealed.stdout.contains("open    nothing moved\n"), "{}", sealed.stdout);
+    assert!(sealed.stdout.contains("sealed  other host-name, user\n"), "{}", sealed.stdout);
+    assert!(
+        sealed.stdout.contains("leaks: 1 difference, where only sealed conditions were moved: a leak"),
+        "{}",
+        sealed.stdout
+    );
+    assert!(sealed.stderr.contains("leaky leaks what the jail holds still otherwise"), "{}", sealed.stderr);
+    let record = show(&env, "leaky");
+    assert_eq!((&record["verdict"], &record["coverage"]["sealed"]["pairs"]), (&"leaks".into(), &0.into()));
+    assert!(record["varied"][0]["sealed"][0]["to"].as_str().unwrap().ends_with(".example"));
+
+    let open = env.run(&["build", "leaky", "--vary", "clock=leap-day"]).code(3);
+    assert!(
+        open.stdout.contains("differs: 1 difference, where only open conditions were moved: a failure"),
+        "{}",
+        open.stdout
+    );
+    assert!(show(&env, "leaky")["differences"][0]["line"].as_str().unwrap().contains("02-29"), "{}", open.stdout);
+    assert_eq!(show(&env, "leaky")["verdict"], "differs");
+
+    let neither = env.run(&["build", "leaky", "--vary", "jobs,locale,random", "--verbose"]).ok();
+    assert!(neither.stdout.contains("identical in 2 rounds"), "{}", neither.stdout);
+    assert!(neither.stdout.contains("open    random=seeded: new each time → seeded by "), "{}", neither.stdout);
+}
+
+#[test]
+fn what_can_be_varied_is_listed_and_mistakes_are_named() {
+    let env = Env::workspace();
+    let list = env.run(&["conditions"]).ok().stdout;
+    for knob in Knob::ALL {
+        let line = list.lines().find(|line| line.split_whitespace().nth(1) == Some(knob.name())).unwrap();
+        assert!(line.starts_with(knob.class().name()), "{line}");
+        assert!(knob.levels().iter().all(|level| list.contains(level.name)), "{knob}");
+    }
+    let page = fs::read_to_string(crate::common::project().join("docs/conditions.md")).unwrap();
+    for knob in Knob::ALL {
+        let mark = |level: &parton::build::Level| format!("`{}`{}", level.name, if level.everyday { "" } else { "*" });
+        let levels: Vec<String> = knob.levels().iter().map(mark).collect();
+        let row = format!("| `{knob}` | {} | {} |", knob.class().name(), levels.join(", "));
+        assert!(page.contains(&row), "docs/conditions.md has no row that begins with {row}");
+    }
+    let json = env.run(&["conditions", "--json"]).ok().json();
+    assert_eq!((&json["schema"], &json["knobs"][3]["name"]), (&"parton.conditions/1".into(), &"clock".into()));
+    env.script("x", "echo > $OUT/usr/x");
+    for (word, told) in [
+        ("clocks", "no knob is called 'clocks'; there are jobs, cpus, "),
+        ("clock=noon", "clock has no level 'noon', only later-year, year-end, leap-day"),
+    ] {
+        let run = env.run(&["build", "x", "--vary", word]).code(2);
+        assert!(run.stderr.contains(told) && run.stderr.contains("`parton conditions` lists all"), "{}", run.stderr);
     }
 }
