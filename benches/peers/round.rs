@@ -5,7 +5,7 @@ use crate::gauge::{Side, turns};
 use crate::places::{PARTON, PROJECT, Places, this};
 use crate::table::{Aim, Table};
 use parton::base::Cancel;
-use parton::build::{Conditions, Executor as _, Knob, Local, Order};
+use parton::build::{Conditions, Executor as _, Local, Order, coverage};
 use parton::plan::{Derivation, SourcePin};
 use parton::report::Record;
 use parton::sandbox::{Launcher, Limits};
@@ -55,8 +55,9 @@ pub fn child(kind: &str, store: &Path, jobs: u32) -> Result<()> {
     let conditions = match kind {
         "plain" => Conditions::plain(jobs),
         _ => {
-            let knobs = Knob::ALL.into_iter().filter(|knob| knob.everyday().next().is_some()).collect();
-            Conditions { jobs, ..Conditions::with(derivation.id(), 2, jobs, jobs, &knobs) }
+            // What a package's first further round takes.
+            let levels = coverage::plan(&[], 1).remove(0);
+            Conditions { jobs, ..Conditions::at(derivation.id(), 2, jobs, jobs, &levels) }
         }
     };
     let order = Order { derivation, round: 1, conditions, limits: Limits::default(), check: false };

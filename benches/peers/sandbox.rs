@@ -123,6 +123,7 @@ fn jail(dir: &Path) -> Jail {
         root: (0..LAYERS).map(|n| layer(dir, n)).collect(),
         overlays: Vec::new(),
         binds: vec![bind("/build", "build"), bind("/out", "out")],
+        overlaid: BTreeMap::new(),
         files: BTreeMap::new(),
         tmp_size: 1 << 30,
         uid: 1000,

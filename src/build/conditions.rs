@@ -25,6 +25,9 @@ pub struct Conditions {
     /// Whether `/tmp` is a directory of the store's disk rather than memory.
     #[serde(default)]
     pub tmp_on_disk: bool,
+    /// Whether the build directory is shown through an overlay.
+    #[serde(default)]
+    pub build_on_overlay: bool,
     /// Host name. Held by the jail, like all that follows.
     pub hostname: String,
     /// NIS domain name.
@@ -114,6 +117,7 @@ impl Conditions {
             world: World::default(),
             reverse_inodes: false,
             tmp_on_disk: false,
+            build_on_overlay: false,
             hostname: "parton".to_owned(),
             domainname: "(none)".to_owned(),
             machine_id: plain::machine_id(),
@@ -206,7 +210,9 @@ impl Conditions {
             Knob::Uptime => world.uptime_offset = other.uptime_offset,
             Knob::DirectoryOrder => (world.dir_order, world.dir_backwards) = (other.dir_order, other.dir_backwards),
             Knob::InodeOrder => self.reverse_inodes = from.reverse_inodes,
-            Knob::FileSystem => self.tmp_on_disk = from.tmp_on_disk,
+            Knob::FileSystem => {
+                (self.tmp_on_disk, self.build_on_overlay) = (from.tmp_on_disk, from.build_on_overlay);
+            }
             Knob::PidBase => world.pid_base = other.pid_base,
             Knob::Addresses => world.random_addresses = other.random_addresses,
             Knob::Kernel => world.kernel_release.clone_from(&other.kernel_release),
@@ -236,7 +242,7 @@ impl Conditions {
             (Knob::Jobs, "twice") => self.jobs = self.jobs * 2 + 1,
             (Knob::Jobs, _) => self.jobs = 1,
             (Knob::Cpus, "more") => world.cpus = Some(cpus + dice.between(1, 6)),
-            (Knob::Cpus, "many") => world.cpus = Some(cpus + dice.between(32, 96)),
+            (Knob::Cpus, "many") => world.cpus = Some(cpus + dice.between(7, 14)),
             (Knob::Cpus, _) => world.cpus = Some(1),
             (Knob::CpuFacts, _) => {
                 world.cpu_model = Some(format!("generic x86-64 at {}.{} GHz", dice.between(1, 5), dice.between(0, 9)));
@@ -247,6 +253,7 @@ impl Conditions {
             (Knob::DirectoryOrder, "backwards") => world.dir_backwards = true,
             (Knob::DirectoryOrder, _) => world.dir_order = Some(dice.wide()),
             (Knob::InodeOrder, _) => self.reverse_inodes = true,
+            (Knob::FileSystem, "overlay") => self.build_on_overlay = true,
             (Knob::FileSystem, _) => self.tmp_on_disk = true,
             (Knob::PidBase, "hundreds") => world.pid_base = Some(dice.between(301, 900)),
             (Knob::PidBase, _) => world.pid_base = Some(dice.between(2_000, 28_000)),
@@ -259,7 +266,7 @@ impl Conditions {
                     Some(format!("{}.{}.{}-varied", dice.between(8, 9), dice.between(0, 20), dice.between(0, 250)));
             }
             (Knob::Memory, level) => {
-                let gib = if level == "small" { dice.between(3, 6) } else { dice.between(64, 250) };
+                let gib = if level == "small" { dice.between(3, 6) } else { dice.between(48, 96) };
                 world.memory = Some(u64::from(gib) * (1 << 30) + u64::from(dice.between(1, 200)) * (1 << 20));
             }
             (Knob::Random, _) => world.random = Some(dice.wide()),
@@ -310,7 +317,8 @@ fn start(level: &str, dice: &mut Dice) -> i64 {
 }
 
 fn noise(level: &str, dice: &mut Dice) -> BTreeMap<String, String> {
-    let (count, length) = if level == "much" { (60, 400) } else { (3, 1) };
+    // Each program that is started gets a copy of all: not more than costs nothing.
+    let (count, length) = if level == "much" { (20, 50) } else { (3, 1) };
     let mut noise = BTreeMap::new();
     for n in 0..count {
         noise.insert(format!("PARTON_NOISE_{n:02}"), format!("{:08x}", dice.next()).repeat(length));

@@ -183,7 +183,7 @@ impl Knob {
             Self::Uptime => "the monotonic and boot clocks, sysinfo's uptime",
             Self::DirectoryOrder => "the order in which directories list their entries",
             Self::InodeOrder => "the order in which the sources were created, and so of their inode numbers",
-            Self::FileSystem => "the kind of file system behind /tmp",
+            Self::FileSystem => "the kind of file system behind /tmp or the build directory",
             Self::PidBase => "where process ids begin",
             Self::Addresses => "whether address spaces are laid out at random",
             Self::Kernel => "kernel release and version (uname, /proc)",
@@ -214,7 +214,7 @@ impl Knob {
                 const { &[daily("more", "one more"), daily("twice", "twice as many and one"), asked("one", "1")] }
             }
             Self::Cpus => {
-                const { &[daily("more", "up to 6 more"), daily("many", "dozens more"), asked("one", "a single one")] }
+                const { &[daily("more", "up to 6 more"), daily("many", "7 to 14 more"), asked("one", "a single one")] }
             }
             Self::CpuFacts => const { &[daily("other", "another model, with the fewest features")] },
             Self::Clock => {
@@ -231,13 +231,20 @@ impl Knob {
                 const { &[daily("shuffled", "by a hash of the names"), daily("backwards", "names in descending order")] }
             }
             Self::InodeOrder => const { &[daily("backwards", "the archive's last file first")] },
-            Self::FileSystem => const { &[daily("tmp-on-disk", "/tmp lies on the store's disk, not in memory")] },
+            Self::FileSystem => {
+                const {
+                    &[
+                        daily("tmp-on-disk", "/tmp lies on the store's disk, not in memory"),
+                        asked("overlay", "the build directory is shown through an overlay"),
+                    ]
+                }
+            }
             Self::PidBase => {
                 const { &[daily("thousands", "from some thousands"), daily("hundreds", "from some hundreds")] }
             }
             Self::Addresses => const { &[daily("random", "at random")] },
             Self::Kernel => const { &[daily("newer", "newer than any"), daily("older", "some years old")] },
-            Self::Memory => const { &[daily("large", "64 GiB and more"), daily("small", "3 to 6 GiB")] },
+            Self::Memory => const { &[daily("large", "48 to 96 GiB"), daily("small", "3 to 6 GiB")] },
             Self::Random => const { &[asked("seeded", "the same bytes in each run under these conditions")] },
             Self::HostName => const { &[daily("other", "another"), daily("long", "a long one with dots")] },
             Self::Domain => const { &[daily("other", "another")] },

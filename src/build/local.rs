@@ -147,8 +147,8 @@ impl Local<'_> {
     /// The layers of an order's root, and the directories of its round, which are below `dir`.
     pub fn places(&self, order: &Order, dir: &Path) -> Result<Places, Error> {
         let drv = &order.derivation;
-        let [build, out, home, tmp] = ["build", "out", "home", "tmp"].map(|name| dir.join(name));
-        let mut places = Places { root: Vec::new(), sysroot: Vec::new(), build, out, home, tmp };
+        let [build, out, home, tmp, work] = ["build", "out", "home", "tmp", "work"].map(|name| dir.join(name));
+        let mut places = Places { root: Vec::new(), sysroot: Vec::new(), build, out, home, tmp, work };
         // Where the sysroot is the root itself, what is linked against lies beside the tools.
         if drv.sysroot == "/" {
             places.root = self.layers(drv, &[Place::Build, Place::Host])?;
@@ -258,6 +258,7 @@ impl Local<'_> {
                 let mut places = self.places(order, state)?;
                 // What was there is gone with the round.
                 places.tmp = stage.path().join("tmp");
+                places.work = stage.path().join("work");
                 writable(stage.path(), &order.conditions, &places)?;
                 (places, self.kept_date(state)?)
             }
@@ -303,6 +304,9 @@ impl Local<'_> {
 fn writable(stage: &Path, conditions: &Conditions, places: &Places) -> Result<(), Error> {
     if conditions.home != conditions.build_path && places.home.starts_with(stage) {
         plain_dirs(stage, &places.home)?;
+    }
+    if conditions.build_on_overlay {
+        plain_dirs(stage, &places.work)?;
     }
     if conditions.tmp_on_disk {
         plain_dirs(stage, &places.tmp)?;

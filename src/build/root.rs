@@ -30,6 +30,8 @@ pub struct Places {
     pub home: PathBuf,
     /// Becomes `/tmp`, where that lies on a disk.
     pub tmp: PathBuf,
+    /// For the kernel's use, where the build directory is shown through an overlay.
+    pub work: PathBuf,
 }
 
 /// Builds the jail for some phases of an order. `out_writable` is false once the output is final.
@@ -48,6 +50,10 @@ pub fn jail(order: &Order, places: &Places, source_date: i64, phases: &[Phase], 
         root: places.root.clone(),
         overlays: sysroot(order, places),
         binds,
+        overlaid: match conditions.build_on_overlay {
+            true => BTreeMap::from([(conditions.build_path.clone(), places.work.clone())]),
+            false => BTreeMap::new(),
+        },
         files: files(order),
         tmp_size: 8 << 30,
         uid: conditions.uid,

@@ -335,7 +335,12 @@ fn shown(knob: Knob, at: &Conditions) -> String {
             (false, seed) => fact(seed.map(|seed| format!("shuffled by {seed:x}"))),
         },
         Knob::InodeOrder => if at.reverse_inodes { "backwards" } else { "forwards" }.to_owned(),
-        Knob::FileSystem => if at.tmp_on_disk { "/tmp on disk" } else { "/tmp in memory" }.to_owned(),
+        Knob::FileSystem => match (at.tmp_on_disk, at.build_on_overlay) {
+            (_, true) => "build directory on an overlay",
+            (true, false) => "/tmp on disk",
+            (false, false) => "/tmp in memory",
+        }
+        .to_owned(),
         Knob::PidBase => format!("from {}", world.pid_base.unwrap_or(2)),
         Knob::Addresses => if world.random_addresses { "random" } else { "fixed" }.to_owned(),
         Knob::Kernel => fact(world.kernel_release.clone()),

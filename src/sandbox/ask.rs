@@ -105,6 +105,7 @@ fn empty(world: World) -> Jail {
         root: Vec::new(),
         overlays: Vec::new(),
         binds: Vec::new(),
+        overlaid: BTreeMap::new(),
         files: BTreeMap::from([("/etc/hostname".to_owned(), b"probe\n".to_vec())]),
         tmp_size: 1 << 20,
         uid: 1000,

@@ -19,6 +19,10 @@ pub struct Jail {
     pub overlays: Vec<Overlay>,
     /// Host directories shown inside, in this order. One at `/tmp` takes the place of the memory file system there.
     pub binds: Vec<Bind>,
+    /// Writable binds, by their place, that are shown through an overlay: the same files on another kind of file system. Each
+    /// with an empty directory beside it, on the same file system, for the kernel's own use.
+    #[serde(default)]
+    pub overlaid: BTreeMap<String, PathBuf>,
     /// Small read-only files laid over the root (absolute path inside → content); parent directories are made. Those that
     /// begin with `#!` can be executed. None of their parents may be a symbolic link in the layers.
     pub files: BTreeMap<String, Vec<u8>>,

@@ -195,6 +195,12 @@ fn check(jail: &Jail) -> Result<(), Error> {
     if tmp > 1 {
         return invalid("'/tmp' is bound twice".to_owned());
     }
+    if let Some(at) = jail.overlaid.keys().find(|at| !jail.binds.iter().any(|bind| bind.write && bind.at == **at)) {
+        return invalid(format!("'{at}' is to be overlaid, but can't be written"));
+    }
+    if jail.umask & !0o777 != 0 || jail.umask & 0o700 != 0 {
+        return invalid(format!("with the umask {:03o} the steps could not use their own files", jail.umask));
+    }
     for at in shown {
         if !clean(at) {
             return invalid(format!("'{at}' is not a clean absolute path"));

@@ -100,7 +100,10 @@ pub(super) fn enter(
         }
     }
     for given in &jail.binds {
-        attach(&given.from, &format!("root{}", given.at), given.write)?;
+        match jail.overlaid.get(&given.at) {
+            Some(work) if given.write => overlay_over(&given.from, work, &given.at, &stock)?,
+            _ => attach(&given.from, &format!("root{}", given.at), given.write)?,
+        }
     }
     leave_for("root")?;
     empty_table()
@@ -294,6 +297,30 @@ fn overlay(layers: &[PathBuf], first: Option<&str>, at: &str, stock: &OwnedFd) -
     let read_only = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
     mount("parton", &target, "overlay", read_only, Some(options)).wall(FILES, "mount", shown())?;
     fchdir(stock).wall(FILES, "enter", "the stock")
+}
+
+/// Shows a directory of the host at `at`, as the upper layer over nothing: what is made there lies in it, and so does what is
+/// there already.
+fn overlay_over(from: &Path, work: &Path, at: &str, stock: &OwnedFd) -> Result<(), Failure> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let object = || format!("an overlay over {} at {at} (it lies on an overlay itself?)", from.display());
+    let show = || -> std::io::Result<bool> {
+        let (upper, work) = (open(from, flags, Mode::empty())?, open(work, flags, Mode::empty())?);
+        let lower = openat(stock, "void", flags, Mode::empty())?;
+        let target = openat(stock, format!("root{at}"), flags, Mode::empty())?;
+        let [lower, above, work] = [&lower, &upper, &work].map(AsRawFd::as_raw_fd);
+        let options = format!("userxattr,lowerdir={lower},upperdir={above},workdir={work}\0");
+        let options = std::ffi::CStr::from_bytes_with_nul(options.as_bytes()).unwrap_or_default();
+        chdir("/proc/self/fd")?;
+        let target = target.as_raw_fd().to_string();
+        mount("parton", &target, "overlay", MountFlags::NOSUID | MountFlags::NODEV, Some(options))?;
+        fchdir(stock)?;
+        Ok(fstatvfs(&upper)?.f_flag.contains(StatVfsMountFlags::NOEXEC))
+    };
+    match show().wall(FILES, "mount", object())? {
+        false => Ok(()),
+        true => Err(rustix::io::Errno::ACCESS).wall(FILES, "show", format!("{}: it is mounted noexec", from.display())),
+    }
 }
 
 /// Shows a directory of the host at `at`.

@@ -89,6 +89,7 @@ impl Build {
             root: vec![tools().join("layer")],
             overlays: vec![],
             binds: vec![bind("build"), bind("out")],
+            overlaid: BTreeMap::new(),
             files: BTreeMap::from([("/etc/hostname".to_owned(), b"builder\n".to_vec())]),
             tmp_size: 16 << 20,
             uid: 1000,
