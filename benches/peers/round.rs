@@ -5,7 +5,7 @@ use crate::gauge::{Side, turns};
 use crate::places::{PARTON, PROJECT, Places, this};
 use crate::table::{Aim, Table};
 use parton::base::Cancel;
-use parton::build::{Conditions, Executor as _, Local, Order};
+use parton::build::{Conditions, Executor as _, Local, Order, coverage};
 use parton::plan::{Derivation, SourcePin};
 use parton::report::Record;
 use parton::sandbox::{Launcher, Limits};
@@ -54,7 +54,11 @@ pub fn child(kind: &str, store: &Path, jobs: u32) -> Result<()> {
     let derivation = derivation(&store)?;
     let conditions = match kind {
         "plain" => Conditions::plain(jobs),
-        _ => Conditions { jobs, ..Conditions::varied(derivation.id(), 2, jobs, jobs) },
+        _ => {
+            // What a package's first further round takes.
+            let levels = coverage::plan(&[], 1).remove(0);
+            Conditions { jobs, ..Conditions::at(derivation.id(), 2, jobs, jobs, &levels) }
+        }
     };
     let order = Order { derivation, round: 1, conditions, limits: Limits::default(), check: false };
     let launcher = Launcher::with_program(PARTON);

@@ -5,7 +5,7 @@ use crate::gauge::{Look, Side, Taken, process};
 use crate::places::{PARTON, Places, run, this, version};
 use crate::table::{Aim, Table};
 use parton::base::Cancel;
-use parton::sandbox::{self, Bind, Jail, Launcher, Limits, Stdio, Step, World};
+use parton::sandbox::{self, Bind, Jail, Launcher, Limits, Stdin, Stdio, Step, World};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -123,9 +123,11 @@ fn jail(dir: &Path) -> Jail {
         root: (0..LAYERS).map(|n| layer(dir, n)).collect(),
         overlays: Vec::new(),
         binds: vec![bind("/build", "build"), bind("/out", "out")],
+        overlaid: BTreeMap::new(),
         files: BTreeMap::new(),
         tmp_size: 1 << 30,
         uid: 1000,
+        umask: 0o022,
         hostname: "parton".to_owned(),
         domainname: "(none)".to_owned(),
         world: World::default(),
@@ -139,6 +141,7 @@ fn jail(dir: &Path) -> Jail {
             timeout: None,
         }],
         stdio: Stdio::Captured,
+        stdin: Stdin::Null,
     }
 }
 

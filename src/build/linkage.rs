@@ -14,7 +14,7 @@ use std::path::Path;
 pub struct Inspection {
     /// Programs and libraries, in order of their paths.
     pub programs: Vec<Program>,
-    /// Files with a path below `/build` in them.
+    /// Files with a path below the build directory in them.
     pub build_paths: Vec<String>,
     /// What must not be.
     pub faults: Vec<Fault>,
@@ -22,10 +22,18 @@ pub struct Inspection {
 
 /// Reads every file of an output once.
 ///
-/// `inputs` are the libraries that the declared needs provide, by the name they are asked for.
-pub fn inspect(root: &Path, files: &Tree, linkage: &Linkage, inputs: &BTreeSet<String>) -> io::Result<Inspection> {
+/// `inputs` are the libraries that the declared needs provide, by the name they are asked for; `build` is where the build
+/// directory was.
+pub fn inspect(
+    root: &Path,
+    files: &Tree,
+    linkage: &Linkage,
+    inputs: &BTreeSet<String>,
+    build: &str,
+) -> io::Result<Inspection> {
     let mut found = Inspection { programs: Vec::new(), build_paths: Vec::new(), faults: Vec::new() };
-    let finder = memchr::memmem::Finder::new(b"/build/");
+    let below = format!("{build}/");
+    let finder = memchr::memmem::Finder::new(below.as_bytes());
     let mut rpaths = Vec::new();
     for (path, size) in regular(files) {
         let full = root.join(path);
@@ -71,7 +79,7 @@ pub fn inspect(root: &Path, files: &Tree, linkage: &Linkage, inputs: &BTreeSet<S
         }
     }
     for (path, rpath) in rpaths {
-        let inside = |dir: &str| dir.starts_with("/build") || dir.starts_with("/out") || dir.starts_with("/sysroot");
+        let inside = |dir: &str| dir.starts_with(build) || dir.starts_with("/out") || dir.starts_with("/sysroot");
         if rpath.split(':').any(inside) {
             found.faults.push(Fault::SearchPath { path, rpath });
         }

@@ -1,5 +1,6 @@
 //! Executes rounds on this machine.
 
+use super::conditions::Conditions;
 use super::linkage::{self, Inspection};
 use super::outcome::{End, Fault, Order, Outcome, Output, PhaseOutcome};
 use super::root::{self, Places};
@@ -64,6 +65,8 @@ impl Executor for Local<'_> {
             // the finished tree, read-only.
             let mut places = prepared.places.clone();
             places.out = self.output_path(&outcome)?;
+            places.tmp = stage.path().join("tmp-of-check");
+            writable(stage.path(), &order.conditions, &places)?;
             let phases = std::slice::from_ref(check);
             let jail = root::jail(order, &places, prepared.source_date, phases, false);
             steps.first = drv.phases.len() as u64;
@@ -99,9 +102,10 @@ impl Local<'_> {
     /// Finds the layers and unpacks the sources.
     fn prepare(&self, order: &Order, stage: &Stage, cancel: &Cancel) -> Result<Prepared, Error> {
         let begun = Instant::now();
-        let places = self.places(order, stage.path().join("build"), stage.path().join("out"))?;
+        let places = self.places(order, stage.path())?;
         plain_dirs(stage.path(), &places.build)?;
         plain_dirs(stage.path(), &places.out)?;
+        writable(stage.path(), &order.conditions, &places)?;
         // Without any archive the date is the first second that FAT and zip can write.
         let mut source_date = 315_532_800;
         for source in &order.derivation.sources {
@@ -140,10 +144,11 @@ impl Local<'_> {
         Ok(Prepared { places, source_date, unpack: begun.elapsed() })
     }
 
-    /// The layers of an order's root, with these directories as `/build` and `/out`.
-    pub fn places(&self, order: &Order, build: PathBuf, out: PathBuf) -> Result<Places, Error> {
+    /// The layers of an order's root, and the directories of its round, which are below `dir`.
+    pub fn places(&self, order: &Order, dir: &Path) -> Result<Places, Error> {
         let drv = &order.derivation;
-        let mut places = Places { root: Vec::new(), sysroot: Vec::new(), build, out };
+        let [build, out, home, tmp, work] = ["build", "out", "home", "tmp", "work"].map(|name| dir.join(name));
+        let mut places = Places { root: Vec::new(), sysroot: Vec::new(), build, out, home, tmp, work };
         // Where the sysroot is the root itself, what is linked against lies beside the tools.
         if drv.sysroot == "/" {
             places.root = self.layers(drv, &[Place::Build, Place::Host])?;
@@ -212,7 +217,7 @@ impl Local<'_> {
             libraries.extend(linkage::provided(&path)?);
         }
         let Inspection { programs, build_paths, faults } =
-            linkage::inspect(&places.out, &files, &order.derivation.linkage, &libraries)?;
+            linkage::inspect(&places.out, &files, &order.derivation.linkage, &libraries, &order.conditions.build_path)?;
         if !faults.is_empty() {
             return Ok(End::Refused { faults });
         }
@@ -249,7 +254,14 @@ impl Local<'_> {
     ) -> Result<Status, Error> {
         let stage = self.store.stage()?;
         let (places, source_date) = match state {
-            Some(state) => (self.places(order, state.join("build"), state.join("out"))?, self.kept_date(state)?),
+            Some(state) => {
+                let mut places = self.places(order, state)?;
+                // What was there is gone with the round.
+                places.tmp = stage.path().join("tmp");
+                places.work = stage.path().join("work");
+                writable(stage.path(), &order.conditions, &places)?;
+                (places, self.kept_date(state)?)
+            }
             None => {
                 let prepared = self.prepare(order, &stage, cancel)?;
                 (prepared.places, prepared.source_date)
@@ -286,6 +298,21 @@ impl Local<'_> {
         self.store.keep(&order.derivation.name, stage, KEPT)?;
         Ok(())
     }
+}
+
+/// Makes the directories that only some conditions need, below a stage.
+fn writable(stage: &Path, conditions: &Conditions, places: &Places) -> Result<(), Error> {
+    if conditions.home != conditions.build_path && places.home.starts_with(stage) {
+        plain_dirs(stage, &places.home)?;
+    }
+    if conditions.build_on_overlay {
+        plain_dirs(stage, &places.work)?;
+    }
+    if conditions.tmp_on_disk {
+        plain_dirs(stage, &places.tmp)?;
+        fs::set_permissions(&places.tmp, std::fs::Permissions::from_mode(0o1777))?;
+    }
+    Ok(())
 }
 
 fn unreadable(path: &Path) -> String {

@@ -8,13 +8,16 @@
 //! the output out of reach, it runs the package's own tests.
 
 mod conditions;
+pub mod coverage;
+mod knob;
 mod linkage;
 mod local;
 mod merge;
 mod outcome;
 mod root;
 
-pub use conditions::Conditions;
+pub use conditions::{Conditions, Terminal};
+pub use knob::{Class, Knob, Level};
 pub use linkage::provided;
 pub use local::Local;
 pub use merge::{Layer, check as check_layers};

@@ -67,6 +67,8 @@ pub enum When {
 pub enum Command {
     /// Build packages, each at least twice, and compare the rounds
     Build(Build),
+    /// List what the rounds of a build vary, and what they can
+    Conditions,
     /// Look for mistakes in every spec, without fetching or building anything
     Check,
     /// Fetch and verify sources, without building
@@ -144,6 +146,10 @@ pub struct Build {
     /// Build the named packages again even if their results are known
     #[arg(long)]
     pub rebuild: bool,
+    /// What the further rounds of the named packages vary, instead of what is its turn: names as `parton conditions` lists
+    /// them, each with a level or without, or open, sealed, all; implies --rebuild
+    #[arg(long, value_name = "KNOB[=LEVEL],…", value_delimiter = ',')]
+    pub vary: Vec<String>,
     /// Go on with packages that do not need what failed
     #[arg(short, long)]
     pub keep_going: bool,

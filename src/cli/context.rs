@@ -150,6 +150,7 @@ impl<'a> Context<'a> {
             parallel: pace.parallel.unwrap_or(cpus.min(8)),
             cpus,
             check: !pace.no_check,
+            vary: None,
             rebuild: false,
             keep_going: false,
         }

@@ -56,6 +56,7 @@ fn run(cli: &Cli, shell: &Shell) -> Result<(), Failure> {
         Command::Log(args) => commands::log::run(global, args, shell),
         Command::Shell(args) => commands::shell::run(global, args, shell),
         Command::WhyRebuild(args) => commands::why_rebuild::run(global, args, shell),
+        Command::Conditions => commands::conditions::run(global, shell),
         Command::Graph(args) => commands::graph::run(global, args, shell),
         Command::Closure(args) => commands::closure::closure(global, args, shell),
         Command::Ledger(args) => commands::closure::ledger(global, args, shell),

@@ -1,7 +1,7 @@
 //! `parton build`: everything that is not known yet is fetched, built at least twice, compared and remembered.
 
 use super::package::{self, Slots, Task};
-use super::{Error, Seeds, Session};
+use super::{Error, Seeds, Session, Vary};
 use crate::base::{Event, TreeDigest, printable};
 use crate::build::Outcome;
 use crate::plan::{Derivation, Node, NodeId, Plan};
@@ -27,10 +27,19 @@ pub struct Settings {
     pub cpus: u32,
     /// Whether packages' own tests are run.
     pub check: bool,
+    /// What the further rounds of wanted packages move, if not what is their turn; such packages are always built.
+    pub vary: Option<Vary>,
     /// Whether wanted packages are built even if their results are known.
     pub rebuild: bool,
     /// Whether packages that do not need a failed one are built nevertheless.
     pub keep_going: bool,
+}
+
+impl Settings {
+    /// Whether a package is built even if its result is known.
+    fn renews(&self, node: &Node<'_>) -> bool {
+        node.wanted && (self.rebuild || self.vary.is_some())
+    }
 }
 
 /// What `parton build` did.
@@ -107,8 +116,9 @@ impl Report {
         let badness = |verdict: &Verdict| match verdict {
             Verdict::Identical => 0,
             Verdict::Unproved => 1,
-            Verdict::Differs => 2,
-            Verdict::Failed => 3,
+            Verdict::Leaks => 2,
+            Verdict::Differs => 3,
+            Verdict::Failed => 4,
         };
         verdicts.collect::<Option<Vec<_>>>()?.into_iter().max_by_key(badness).or(Some(Verdict::Identical))
     }
@@ -161,7 +171,7 @@ impl<'a> Work<'a> {
     /// to do does.
     fn look_up(&mut self) -> Result<(), Error> {
         for (id, node) in self.plan.iter() {
-            if self.settings.rebuild && node.wanted {
+            if self.settings.renews(node) {
                 continue;
             }
             let Some(derivation) = self.derivation(id) else { continue };
@@ -235,7 +245,7 @@ impl<'a> Work<'a> {
                         slots: &slots,
                         spec: self.plan.nodes[id.0].spec,
                         profile: self.plan.nodes[id.0].profile,
-                        rebuild: self.settings.rebuild && self.plan.nodes[id.0].wanted,
+                        rebuild: self.settings.renews(&self.plan.nodes[id.0]),
                     };
                     let done = done.clone();
                     running += 1;
@@ -274,7 +284,7 @@ impl<'a> Work<'a> {
             }
             let Some(derivation) = self.derivation(id) else { continue };
             // Early cutoff: an input was built anew, but its output is what it was.
-            let fresh = self.settings.rebuild && node.wanted;
+            let fresh = self.settings.renews(node);
             match if fresh { Ok(false) } else { self.settle_known(id, &derivation) } {
                 Ok(true) => continue,
                 Ok(false) => {}

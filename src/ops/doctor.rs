@@ -71,6 +71,8 @@ fn another_world() -> World {
         random_addresses: true,
         kernel_release: Some("9.9.9-varied".to_owned()),
         memory: Some(77 << 30),
+        cpu_model: Some("none".to_owned()),
+        ..World::default()
     }
 }
 

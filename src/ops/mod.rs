@@ -4,6 +4,7 @@
 
 mod build;
 mod closure;
+mod conditions;
 mod ddc;
 mod doctor;
 mod export;
@@ -24,6 +25,7 @@ pub use crate::sandbox::Status;
 pub use crate::store::Store as OpenStore;
 pub use build::{LogTail, PackageReport, Report, Settings, State, build};
 pub use closure::{closure, ledger};
+pub use conditions::{KnobFacts, Vary, Varying, conditions};
 pub use ddc::ddc;
 pub use doctor::{Diagnosis, Problem, Uncontrolled, WallFound, doctor};
 pub use export::{Exported, export_seed};

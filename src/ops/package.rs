@@ -3,6 +3,7 @@
 use super::build::Settings;
 use super::{Error, Session, sources};
 use crate::base::{DrvId, Event, TreeDigest};
+use crate::build::coverage::{self, Levels};
 use crate::build::{Conditions, Executor, Local, Order, Outcome};
 use crate::compare;
 use crate::plan::{Derivation, Plan};
@@ -82,16 +83,18 @@ impl Task<'_> {
         if !self.rebuild && known(self.session, &derivation, self.settings.rounds)?.is_some() {
             return self.session.record(&derivation.name, id);
         }
-        let earlier = if self.rebuild { Vec::new() } else { self.earlier(&derivation)? };
+        let course = self.course(derivation)?;
+        let derivation = &course.derivation;
+        let earlier = if self.rebuild { Vec::new() } else { self.earlier(&course)? };
         if !earlier.is_empty() {
             let rounds: Vec<String> = earlier.iter().map(|outcome| outcome.round.to_string()).collect();
             events(Event::Note(format!("{}: round {} was built before", derivation.name, rounds.join(", "))));
         }
         let evidence = sources::ensure(self.session, self.spec)?;
-        let rounds = self.rounds(&derivation, &evidence, earlier)?;
+        let rounds = self.rounds(&course, &evidence, earlier)?;
         self.session.go_on()?;
         let differences = differences(store, &rounds)?;
-        let record = Record::new(derivation, self.profile.to_owned(), evidence, rounds, differences);
+        let record = self.record(&course, evidence, rounds, differences);
         self.bind(&record)?;
         Ok(record)
     }
@@ -110,40 +113,71 @@ impl Task<'_> {
         Ok(())
     }
 
+    /// What the rounds will be, as far as it can be said before.
+    fn course(&self, derivation: Derivation) -> Result<Course, Error> {
+        let id = derivation.id();
+        let read = |id: DrvId| -> Result<Option<Record>, Error> {
+            // A record of another version is not an error here: the package is built again.
+            Ok(self.session.store.record(id)?.and_then(|found| Record::from_bytes(&found.body).ok()))
+        };
+        let known = read(id)?;
+        let history = match &known {
+            // Rounds that are missing are to be what they would have been at once.
+            Some(record) if !self.rebuild => record.history.clone(),
+            Some(record) => record.walked(),
+            None => {
+                let current = self.session.store.current(&derivation.name, self.profile)?;
+                current.map(read).transpose()?.flatten().map(|record| record.walked()).unwrap_or_default()
+            }
+        };
+        let Settings { jobs, cpus, rounds, .. } = *self.settings;
+        let mut conditions = vec![Conditions::plain(jobs)];
+        match self.settings.vary.as_ref().filter(|_| self.rebuild) {
+            Some(vary) => conditions.extend((2..=rounds).map(|round| vary.conditions(id, round, jobs, cpus))),
+            None => {
+                let plan = coverage::plan(&history, rounds.saturating_sub(1));
+                conditions
+                    .extend((2..).zip(&plan).map(|(round, levels)| Conditions::at(id, round, jobs, cpus, levels)));
+            }
+        }
+        Ok(Course { derivation, known, history, conditions })
+    }
+
+    fn record(
+        &self,
+        course: &Course,
+        evidence: Vec<SourceEvidence>,
+        rounds: Vec<Outcome>,
+        differences: Vec<Differing>,
+    ) -> Record {
+        let Course { derivation, history, .. } = course;
+        Record::new(derivation.clone(), self.profile.to_owned(), evidence, rounds, differences, history.clone())
+    }
+
     /// The rounds of an earlier build of this derivation that need not be run again: each ran as it would run now, and what
     /// it left is still there. None of a build that failed or differed, which is to be looked at as a whole.
-    fn earlier(&self, derivation: &Derivation) -> Result<Vec<Outcome>, Error> {
-        let Some(found) = self.session.store.record(derivation.id())? else { return Ok(Vec::new()) };
-        // A record of another version is not an error here: the package is built again.
-        let Ok(record) = Record::from_bytes(&found.body) else { return Ok(Vec::new()) };
-        if record.output().is_none() {
+    fn earlier(&self, course: &Course) -> Result<Vec<Outcome>, Error> {
+        let Some(record) = course.known.as_ref().filter(|record| record.output().is_some()) else {
             return Ok(Vec::new());
-        }
+        };
         let mut kept = Vec::new();
-        for outcome in record.rounds {
-            if self.holds(derivation, &outcome)? {
-                kept.push(outcome);
+        for outcome in &record.rounds {
+            if self.holds(course, outcome)? {
+                kept.push(outcome.clone());
             }
         }
         Ok(kept)
     }
 
-    fn holds(&self, derivation: &Derivation, outcome: &Outcome) -> Result<bool, Error> {
-        let store = self.session.store;
+    fn holds(&self, course: &Course, outcome: &Outcome) -> Result<bool, Error> {
+        let (store, derivation) = (self.session.store, &course.derivation);
         let Some(output) = outcome.output() else { return Ok(false) };
         // With other jobs than today's it might not differ from the rounds that are still to come.
-        let same = outcome.conditions == self.conditions(derivation.id(), outcome.round);
+        let same = course.conditions(outcome.round) == Some(&outcome.conditions);
         // A phase more than the build has: the package's own tests.
         let checked = outcome.phases.len() > derivation.phases.len();
         let wanted = derivation.check.is_some() && self.checks(outcome.round);
         Ok(same && (checked || !wanted) && store.has_tree(output.tree)? && store.log(outcome.log)?.is_some())
-    }
-
-    fn conditions(&self, id: DrvId, round: u32) -> Conditions {
-        match round {
-            1 => Conditions::plain(self.settings.jobs),
-            _ => Conditions::varied(id, round, self.settings.jobs, self.settings.cpus),
-        }
     }
 
     fn checks(&self, round: u32) -> bool {
@@ -154,7 +188,7 @@ impl Task<'_> {
     /// begun. All rounds are returned, in order.
     fn rounds(
         &self,
-        derivation: &Derivation,
+        course: &Course,
         evidence: &[SourceEvidence],
         earlier: Vec<Outcome>,
     ) -> Result<Vec<Outcome>, Error> {
@@ -169,10 +203,11 @@ impl Task<'_> {
             }
             // Not before there is a slot: where rounds run one after the other, the first is to be the first.
             let Some(round) = missing.get(next.fetch_add(1, Ordering::Relaxed)) else { return Ok(()) };
+            let Some(conditions) = course.conditions(*round) else { return Ok(()) };
             let order = Order {
-                derivation: derivation.clone(),
+                derivation: course.derivation.clone(),
                 round: *round,
-                conditions: self.conditions(derivation.id(), *round),
+                conditions: conditions.clone(),
                 limits: limits(&self.spec.limits),
                 check: self.checks(*round),
             };
@@ -183,7 +218,7 @@ impl Task<'_> {
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
             done.push(result?);
             done.sort_by_key(|outcome| outcome.round);
-            if done.len() < self.settings.rounds as usize { self.keep(derivation, evidence, &done) } else { Ok(()) }
+            if done.len() < self.settings.rounds as usize { self.keep(course, evidence, &done) } else { Ok(()) }
         };
         std::thread::scope(|scope| {
             let threads: Vec<_> = missing.iter().map(|_| scope.spawn(run)).collect();
@@ -196,24 +231,40 @@ impl Task<'_> {
 
     /// Remembers the rounds that are done while others run, so that whoever is killed meanwhile loses only those. Such a
     /// record says of itself how few rounds it has: nobody who asks for more takes it for an answer.
-    fn keep(&self, derivation: &Derivation, evidence: &[SourceEvidence], rounds: &[Outcome]) -> Result<(), Error> {
+    fn keep(&self, course: &Course, evidence: &[SourceEvidence], rounds: &[Outcome]) -> Result<(), Error> {
         let Some(output) = rounds.first().filter(|outcome| outcome.round == 1).and_then(Outcome::output) else {
             // Only the first round tests the package: no record goes without it.
             return Ok(());
         };
         let same = rounds.iter().all(|other| other.output().is_some_and(|other| other.tree == output.tree));
         // What says more stays until all rounds are done.
-        let glance = self.session.store.record(derivation.id())?.and_then(|found| Glance::read(&found.body));
+        let glance = self.session.store.record(course.derivation.id())?.and_then(|found| Glance::read(&found.body));
         let more = match glance {
-            Some(Glance { verdict: Verdict::Differs, .. }) => false,
+            Some(Glance { verdict: Verdict::Differs | Verdict::Leaks, .. }) => false,
             Some(Glance { verdict: Verdict::Failed, .. }) | None => true,
             Some(glance) => rounds.len() > glance.rounds as usize,
         };
         if self.rebuild || !same || !more {
             return Ok(());
         }
-        let (profile, evidence) = (self.profile.to_owned(), evidence.to_vec());
-        self.bind(&Record::new(derivation.clone(), profile, evidence, rounds.to_vec(), Vec::new()))
+        self.bind(&self.record(course, evidence.to_vec(), rounds.to_vec(), Vec::new()))
+    }
+}
+
+/// What is known of a build before its first round.
+struct Course {
+    derivation: Derivation,
+    /// Of the same derivation.
+    known: Option<Record>,
+    /// What earlier builds covered.
+    history: Vec<Levels>,
+    /// Of each round, the first first.
+    conditions: Vec<Conditions>,
+}
+
+impl Course {
+    fn conditions(&self, round: u32) -> Option<&Conditions> {
+        self.conditions.get((round as usize).checked_sub(1)?)
     }
 }
 

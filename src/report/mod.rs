@@ -9,4 +9,4 @@ pub mod graph;
 mod record;
 pub mod text;
 
-pub use record::{Differing, Glance, Record, SCHEMA, SignatureEvidence, SourceEvidence, Verdict};
+pub use record::{Differing, Glance, Moved, Record, SCHEMA, SignatureEvidence, SourceEvidence, Varied, Verdict};

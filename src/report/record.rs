@@ -1,8 +1,11 @@
 //! What is remembered of a package's build: the record that lies beside its output in the store.
 
+use super::text::date;
 use crate::base::{Blake3, DrvId, Sha256, TreeDigest};
-use crate::build::{Conditions, End, Outcome, Output};
+use crate::build::coverage::{self, Coverage, Levels};
+use crate::build::{Class, Conditions, End, Knob, Outcome, Output};
 use crate::plan::Derivation;
+use crate::sandbox::Stdin;
 use serde::{Deserialize, Serialize};
 
 /// Name and version of the record's format. A record with another one is refused, never guessed at.
@@ -27,6 +30,16 @@ pub struct Record {
     pub sources: Vec<SourceEvidence>,
     /// The rounds, in order.
     pub rounds: Vec<Outcome>,
+    /// What the further rounds moved.
+    #[serde(default)]
+    pub varied: Vec<Varied>,
+    /// What the further rounds of earlier builds of this package moved, as far as it adds to [`Record::coverage`]; of those
+    /// only that came to the same output as their first round.
+    #[serde(default)]
+    pub history: Vec<Levels>,
+    /// How many pairs of conditions were brought together, by `history` and the rounds with the first one's output.
+    #[serde(default)]
+    pub coverage: Coverage,
     /// What the rounds prove.
     pub verdict: Verdict,
     /// Where the rounds' outputs differ, if they do.
@@ -42,6 +55,46 @@ pub struct Differing {
     pub detail: serde_json::Value,
 }
 
+/// What one round moved, against the first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Varied {
+    /// Which round.
+    pub round: u32,
+    /// What no jail can hold still everywhere.
+    pub open: Vec<Moved>,
+    /// What the jail holds still otherwise.
+    pub sealed: Vec<Moved>,
+}
+
+/// One knob that was moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// Which one.
+    pub knob: Knob,
+    /// To which of its levels; records of old do not say.
+    pub level: Option<String>,
+    /// Where it was in the first round, for people.
+    pub from: String,
+    /// Where it was in this one.
+    pub to: String,
+}
+
+impl Varied {
+    /// What `other` moved against the conditions of the first round.
+    pub fn between(first: &Conditions, round: u32, other: &Conditions) -> Self {
+        let moved = |class| {
+            let knobs = first.differing(other).into_iter().filter(move |knob| knob.class() == class);
+            knobs.map(|knob| Moved {
+                knob,
+                level: other.levels.get(&knob).cloned(),
+                from: shown(knob, first),
+                to: shown(knob, other),
+            })
+        };
+        Self { round, open: moved(Class::Open).collect(), sealed: moved(Class::Sealed).collect() }
+    }
+}
+
 /// What the rounds of a package prove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -50,8 +103,11 @@ pub enum Verdict {
     Identical,
     /// One round: nothing is proved.
     Unproved,
-    /// Rounds with different outputs.
+    /// Rounds with different outputs, and open knobs were moved: what differs may do so for anybody.
     Differs,
+    /// Rounds with different outputs, where only knobs were moved that the jail holds still otherwise: nobody who builds
+    /// with parton meets this, but who rebuilds without it.
+    Leaks,
     /// A round failed.
     Failed,
 }
@@ -120,6 +176,7 @@ impl Glance {
             Verdict::Identical => "identical",
             Verdict::Unproved => "unproved",
             Verdict::Differs => "differs",
+            Verdict::Leaks => "leaks",
             Verdict::Failed => "failed",
         };
         let output = self.output.map_or_else(|| "-".to_owned(), |output| output.to_string());
@@ -134,6 +191,7 @@ impl Glance {
             "identical" => Verdict::Identical,
             "unproved" => Verdict::Unproved,
             "differs" => Verdict::Differs,
+            "leaks" => Verdict::Leaks,
             "failed" => Verdict::Failed,
             _ => return None,
         };
@@ -148,13 +206,14 @@ impl Glance {
 
 impl Record {
     /// The record of these rounds. Rounds that ended without an output make it failed; `differences` are between the
-    /// first round's output and the first other one.
+    /// first round's output and the first other one; `history` is what earlier builds moved.
     pub fn new(
         derivation: Derivation,
         profile: String,
         sources: Vec<SourceEvidence>,
         rounds: Vec<Outcome>,
         differences: Vec<Differing>,
+        history: Vec<Levels>,
     ) -> Self {
         let outputs: Vec<Option<TreeDigest>> = rounds.iter().map(|r| r.output().map(|o| o.tree)).collect();
         let verdict = match outputs.as_slice() {
@@ -164,6 +223,18 @@ impl Record {
             [first, rest @ ..] if rest.iter().all(|other| other == first) => Verdict::Identical,
             _ => Verdict::Differs,
         };
+        let further = rounds.split_first().map(|(first, rest)| {
+            let between = |other: &Outcome| Varied::between(&first.conditions, other.round, &other.conditions);
+            rest.iter().map(between).collect::<Vec<_>>()
+        });
+        let varied = further.unwrap_or_default();
+        let unlike =
+            |varied: &&Varied| rounds.iter().any(|round| round.round == varied.round && !alike(&rounds, round));
+        let verdict = match verdict {
+            Verdict::Differs if varied.iter().filter(unlike).all(|varied| varied.open.is_empty()) => Verdict::Leaks,
+            verdict => verdict,
+        };
+        let coverage = coverage::coverage(history.iter().chain(covering(&rounds)));
         Self {
             schema: SCHEMA.to_owned(),
             name: derivation.name.clone(),
@@ -173,6 +244,9 @@ impl Record {
             derivation,
             sources,
             rounds,
+            varied,
+            history,
+            coverage,
             verdict,
             differences,
         }
@@ -210,7 +284,7 @@ impl Record {
     pub fn output(&self) -> Option<&Output> {
         match self.verdict {
             Verdict::Identical | Verdict::Unproved => self.rounds.first().and_then(Outcome::output),
-            Verdict::Differs | Verdict::Failed => None,
+            Verdict::Differs | Verdict::Leaks | Verdict::Failed => None,
         }
     }
 
@@ -219,42 +293,83 @@ impl Record {
         self.rounds.iter().find(|round| !matches!(round.end, End::Built(_)))
     }
 
-    /// The conditions of the first round and of another one that differ, as `name: first → other`.
-    pub fn varied(first: &Conditions, other: &Conditions) -> Vec<String> {
-        fn show<T: std::fmt::Debug>(value: &T) -> String {
-            format!("{value:?}").trim_matches('"').to_owned()
+    /// What the further rounds of this build and of those before it moved, for the next build to go on from.
+    pub fn walked(&self) -> Vec<Levels> {
+        coverage::condense(self.history.iter().chain(covering(&self.rounds)).cloned())
+    }
+
+    /// What a further round moved; also of a record that does not say.
+    pub fn varied(&self, round: &Outcome) -> Option<Varied> {
+        let first = self.rounds.first().filter(|first| first.round != round.round)?;
+        Some(Varied::between(&first.conditions, round.round, &round.conditions))
+    }
+}
+
+/// Whether a round came to the first one's output.
+fn alike(rounds: &[Outcome], round: &Outcome) -> bool {
+    let tree = |round: &Outcome| round.output().map(|output| output.tree);
+    rounds.first().and_then(tree) == tree(round)
+}
+
+/// What the further rounds moved that came to the first one's output.
+fn covering(rounds: &[Outcome]) -> impl Iterator<Item = &Levels> {
+    let further = rounds.iter().skip(1);
+    further.filter(|round| round.output().is_some() && alike(rounds, round)).map(|round| &round.conditions.levels)
+}
+
+/// Where a knob is, in a few words.
+fn shown(knob: Knob, at: &Conditions) -> String {
+    let world = &at.world;
+    let fact = |value: Option<String>| value.unwrap_or_else(|| "as it is".to_owned());
+    match knob {
+        Knob::Jobs => at.jobs.to_string(),
+        Knob::Cpus => fact(world.cpus.map(|n| n.to_string())),
+        Knob::CpuFacts => fact(world.cpu_model.clone()),
+        Knob::Clock => match world.clock_start {
+            Some(start) => format!("from {}", date(start)),
+            None => days(world.clock_offset),
+        },
+        Knob::Uptime => days(world.uptime_offset.cast_signed()),
+        Knob::DirectoryOrder => match (world.dir_backwards, world.dir_order) {
+            (true, _) => "backwards".to_owned(),
+            (false, seed) => fact(seed.map(|seed| format!("shuffled by {seed:x}"))),
+        },
+        Knob::InodeOrder => if at.reverse_inodes { "backwards" } else { "forwards" }.to_owned(),
+        Knob::FileSystem => match (at.tmp_on_disk, at.build_on_overlay) {
+            (_, true) => "build directory on an overlay",
+            (true, false) => "/tmp on disk",
+            (false, false) => "/tmp in memory",
         }
-        let mut list = Vec::new();
-        let mut knob = |name: &str, a: String, b: String| {
-            if a != b {
-                list.push(format!("{name}: {a} → {b}"));
-            }
-        };
-        let fact = |value: Option<String>| value.unwrap_or_else(|| "as it is".to_owned());
-        let (a, b) = (&first.world, &other.world);
-        knob("jobs", first.jobs.to_string(), other.jobs.to_string());
-        knob("processors", fact(a.cpus.map(|n| n.to_string())), fact(b.cpus.map(|n| n.to_string())));
-        knob("clock", days(a.clock_offset), days(b.clock_offset));
-        knob("uptime", days(a.uptime_offset.cast_signed()), days(b.uptime_offset.cast_signed()));
-        let order = |seed: Option<u64>| seed.map_or("as it is".to_owned(), |seed| format!("shuffled by {seed:x}"));
-        knob("directory order", order(a.dir_order), order(b.dir_order));
-        let inodes = |reverse: bool| if reverse { "backwards" } else { "forwards" }.to_owned();
-        knob("inode order", inodes(first.reverse_inodes), inodes(other.reverse_inodes));
-        let pid = |base: Option<u32>| base.map_or("from 2".to_owned(), |base| format!("from {base}"));
-        knob("process ids", pid(a.pid_base), pid(b.pid_base));
-        let aslr = |random: bool| if random { "random" } else { "fixed" }.to_owned();
-        knob("addresses", aslr(a.random_addresses), aslr(b.random_addresses));
-        knob("kernel", fact(a.kernel_release.clone()), fact(b.kernel_release.clone()));
-        let memory = |bytes: Option<u64>| fact(bytes.map(|bytes| format!("{} MiB", bytes >> 20)));
-        knob("memory", memory(a.memory), memory(b.memory));
-        knob("host name", first.hostname.clone(), other.hostname.clone());
-        knob("domain", first.domainname.clone(), other.domainname.clone());
-        knob("user", first.user.clone(), other.user.clone());
-        let noise = |map: &std::collections::BTreeMap<String, String>| {
-            if map.is_empty() { "none".to_owned() } else { show(&map.keys().collect::<Vec<_>>()) }
-        };
-        knob("extra variables", noise(&first.noise), noise(&other.noise));
-        list
+        .to_owned(),
+        Knob::PidBase => format!("from {}", world.pid_base.unwrap_or(2)),
+        Knob::Addresses => if world.random_addresses { "random" } else { "fixed" }.to_owned(),
+        Knob::Kernel => fact(world.kernel_release.clone()),
+        Knob::Memory => fact(world.memory.map(|bytes| format!("{} MiB", bytes >> 20))),
+        Knob::Random => world.random.map_or("new each time".to_owned(), |seed| format!("seeded by {seed:x}")),
+        Knob::HostName => at.hostname.clone(),
+        Knob::Domain => at.domainname.clone(),
+        Knob::MachineId => at.machine_id.clone(),
+        Knob::Uid => at.uid.to_string(),
+        Knob::User => at.user.clone(),
+        Knob::Home => at.home.clone(),
+        Knob::BuildPath => at.build_path.clone(),
+        Knob::Locale => at.locale.clone(),
+        Knob::TimeZone => at.time_zone.clone(),
+        Knob::Umask => format!("{:03o}", at.umask),
+        Knob::Environment => match at.noise.len() {
+            0 => "nothing more".to_owned(),
+            count => format!("{count} more"),
+        },
+        Knob::Terminal => {
+            let size = at.terminal.size.map(|(columns, lines)| format!(", {columns} by {lines}")).unwrap_or_default();
+            format!("{}{size}, {}", at.terminal.term, if at.terminal.pty { "a terminal" } else { "a pipe" })
+        }
+        Knob::Stdin => match at.stdin {
+            Stdin::Null => "/dev/null",
+            Stdin::Pipe => "a closed pipe",
+            Stdin::File => "an empty file",
+        }
+        .to_owned(),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Records as text for people. Colour is written as escape codes; whoever prints strips them where they do not belong.
 
-use super::record::{Record, SignatureEvidence, SourceEvidence, Verdict};
+use super::record::{Moved, Record, SignatureEvidence, SourceEvidence, Verdict};
 use crate::base::printable;
-use crate::build::{End, Outcome, PhaseOutcome};
+use crate::build::coverage::{Coverage, Covered};
+use crate::build::{Class, End, Outcome, PhaseOutcome};
 use crate::sandbox::{Status, Stopped};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -35,6 +36,7 @@ pub fn record(record: &Record, verbose: bool) -> String {
         );
         musl(&mut out, record, verbose);
     }
+    covered(&mut out, record);
     verdict(&mut out, record);
     out
 }
@@ -76,8 +78,7 @@ fn one_round(out: &mut String, record: &Record, round: &Outcome, verbose: bool) 
     let phases: Vec<String> =
         round.phases.iter().map(|phase| format!("{} {}", phase.name, seconds(phase.wall))).collect();
     let _ = writeln!(out, "  round {}  {} {DIM}({}){RESET}", round.round, seconds(round.wall), phases.join(", "));
-    let first = record.rounds.first().filter(|first| first.round != round.round);
-    match first {
+    match record.varied(round) {
         None => {
             let _ = writeln!(
                 out,
@@ -85,21 +86,55 @@ fn one_round(out: &mut String, record: &Record, round: &Outcome, verbose: bool) 
                 round.conditions.jobs
             );
         }
-        Some(first) => {
-            let varied = Record::varied(&first.conditions, &round.conditions);
-            if verbose {
-                for knob in &varied {
-                    let _ = writeln!(out, "           {DIM}{knob}{RESET}");
-                }
-            } else {
-                let names: Vec<&str> = varied.iter().filter_map(|knob| knob.split(':').next()).collect();
-                let _ = writeln!(out, "           {DIM}other {}{RESET}", names.join(", "));
+        Some(varied) => {
+            for (class, list) in [(Class::Open, &varied.open), (Class::Sealed, &varied.sealed)] {
+                moved(out, class, list, verbose);
             }
         }
     }
     for phase in &round.phases {
         note_phase(out, phase, verbose);
     }
+}
+
+/// What a round moved of one class.
+fn moved(out: &mut String, class: Class, list: &[Moved], verbose: bool) {
+    if list.is_empty() {
+        let _ = writeln!(out, "           {DIM}{:<6}  nothing moved{RESET}", class.name());
+    } else if verbose {
+        for Moved { knob, level, from, to } in list {
+            let level = level.as_ref().map(|level| format!("={level}")).unwrap_or_default();
+            let _ = writeln!(out, "           {DIM}{:<6}  {knob}{level}: {from} → {to}{RESET}", class.name());
+        }
+    } else {
+        let names: Vec<&str> = list.iter().map(|moved| moved.knob.name()).collect();
+        let _ = writeln!(out, "           {DIM}{:<6}  other {}{RESET}", class.name(), names.join(", "));
+    }
+}
+
+/// How much of what could be tried was tried.
+fn covered(out: &mut String, record: &Record) {
+    let Coverage { open, sealed, mixed } = record.coverage;
+    let all = record.coverage.all();
+    if all.of == 0 || record.rounds.len() < 2 || record.verdict == Verdict::Failed {
+        // Nothing was varied or came to its end, or the record is of old.
+        return;
+    }
+    let share = |covered: Covered| format!("{} of {}", covered.pairs, covered.of);
+    let before = match record.history.len() {
+        0 => String::new(),
+        1 => ", 1 round of an earlier build counted".to_owned(),
+        many => format!(", {many} rounds of earlier builds counted"),
+    };
+    let _ = writeln!(
+        out,
+        "  covered  {} pairs of conditions ({} %) {DIM}(open {}, sealed {}, mixed {}{before}){RESET}",
+        share(all),
+        all.pairs * 100 / all.of,
+        share(open),
+        share(sealed),
+        share(mixed)
+    );
 }
 
 fn note_phase(out: &mut String, phase: &PhaseOutcome, verbose: bool) {
@@ -178,9 +213,11 @@ fn verdict(out: &mut String, record: &Record) {
         Verdict::Unproved => {
             let _ = writeln!(out, "  {YELLOW}unproved{RESET}: built once");
         }
-        Verdict::Differs => {
+        Verdict::Differs | Verdict::Leaks => {
             let count = record.differences.len();
-            let _ = writeln!(out, "  {RED}differs{RESET}: {count} difference{}", if count == 1 { "" } else { "s" });
+            let word = if record.verdict == Verdict::Leaks { "leaks" } else { "differs" };
+            let s = if count == 1 { "" } else { "s" };
+            let _ = writeln!(out, "  {RED}{word}{RESET}: {count} difference{s}, {}", suspects(record));
             for difference in record.differences.iter().take(20) {
                 let _ = writeln!(out, "    {}", difference.line);
             }
@@ -202,6 +239,23 @@ fn verdict(out: &mut String, record: &Record) {
     }
 }
 
+/// Which classes of knobs can be to blame for a difference.
+fn suspects(record: &Record) -> &'static str {
+    let first = record.rounds.first().and_then(Outcome::output).map(|output| output.tree);
+    let unlike = record.rounds.iter().filter(|round| round.output().map(|output| output.tree) != first);
+    let moved: Vec<_> = unlike.filter_map(|round| record.varied(round)).collect();
+    let open = moved.iter().any(|varied| !varied.open.is_empty());
+    let sealed = moved.iter().any(|varied| !varied.sealed.is_empty());
+    match (open, sealed) {
+        (true, true) => "where open and sealed conditions were moved",
+        (true, false) => "where only open conditions were moved: a failure, which anybody may meet",
+        (false, true) => {
+            "where only sealed conditions were moved: a leak, which only who rebuilds without parton meets"
+        }
+        (false, false) => "where nothing was moved: chance, or a race",
+    }
+}
+
 /// The end of a log.
 pub fn log_tail(path: &Path, lines: &[String]) -> String {
     let mut out = format!("  log      {DIM}{}{RESET}\n", path.display());
@@ -217,20 +271,21 @@ pub fn verdict_word(verdict: Verdict) -> &'static str {
         Verdict::Identical => "identical",
         Verdict::Unproved => "unproved",
         Verdict::Differs => "differs",
+        Verdict::Leaks => "leaks",
         Verdict::Failed => "failed",
     }
 }
 
 /// One line that counts what became of packages, in words as [`verdict_word`] gives them.
 pub fn summary<'a>(words: impl Iterator<Item = &'a str>, took: Duration) -> String {
-    let order = ["failed", "differs", "skipped", "unproved", "identical", "known"];
+    let order = ["failed", "differs", "leaks", "skipped", "unproved", "identical", "known"];
     let words: Vec<&str> = words.collect();
     let mut parts = Vec::new();
     for word in order {
         let count = words.iter().filter(|w| **w == word).count();
         if count > 0 {
             let colour = match word {
-                "failed" | "differs" => RED,
+                "failed" | "differs" | "leaks" => RED,
                 "skipped" | "unproved" => YELLOW,
                 _ => GREEN,
             };

@@ -4,7 +4,7 @@ use super::bait::Baits;
 use super::canary::Tried;
 use super::error::Error;
 use super::examine::Examined;
-use super::jail::{Exit, Jail, Limits, Stdio, Step, Wall, World};
+use super::jail::{Exit, Jail, Limits, Stdin, Stdio, Step, Wall, World};
 use super::launch::{Ended, Launcher, attempt, run_checked};
 use super::wire::{self, Down, Up, Wire};
 use crate::base::Cancel;
@@ -105,9 +105,11 @@ fn empty(world: World) -> Jail {
         root: Vec::new(),
         overlays: Vec::new(),
         binds: Vec::new(),
+        overlaid: BTreeMap::new(),
         files: BTreeMap::from([("/etc/hostname".to_owned(), b"probe\n".to_vec())]),
         tmp_size: 1 << 20,
         uid: 1000,
+        umask: 0o022,
         hostname: "probe".to_owned(),
         domainname: "probe".to_owned(),
         world,
@@ -115,5 +117,6 @@ fn empty(world: World) -> Jail {
         canaries: false,
         steps: Vec::new(),
         stdio: Stdio::Captured,
+        stdin: Stdin::Null,
     }
 }

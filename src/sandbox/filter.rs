@@ -172,11 +172,18 @@ pub(super) fn program(world: &World) -> Vec<Insn> {
         let absolute = [vec![load(low(1)), jump(JUMP_SET, libc::TIMER_ABSTIME as u32, 1, 0), ret(ALLOW)]].concat();
         let absolute = clocks.iter().fold(absolute, |body, id| [body, equals(0, *id as u32, NOTIFY)].concat());
         on(p, libc::SYS_clock_nanosleep, absolute);
-        for nr in [libc::SYS_gettimeofday, libc::SYS_time, libc::SYS_execve, libc::SYS_execveat] {
+        for nr in [libc::SYS_gettimeofday, libc::SYS_time] {
             on(p, nr, vec![ret(NOTIFY)]);
         }
     }
-    if world.dir_order.is_some() {
+    if world.watches_programs() {
+        on(p, libc::SYS_execve, vec![ret(NOTIFY)]);
+        on(p, libc::SYS_execveat, vec![ret(NOTIFY)]);
+    }
+    if world.random.is_some() {
+        on(p, libc::SYS_getrandom, vec![ret(NOTIFY)]);
+    }
+    if world.orders() {
         on(p, libc::SYS_getdents64, vec![ret(NOTIFY)]);
         on(p, libc::SYS_getdents, vec![ret(ENOSYS)]);
     }
@@ -494,5 +501,13 @@ mod tests {
         assert_eq!(under(&clock, libc::SYS_execve, &[]), NOTIFY);
         assert_eq!(plain(libc::SYS_execve, &[]), ALLOW);
         assert_eq!(plain(libc::SYS_getdents64, &[]), ALLOW);
+        let backwards = World { dir_backwards: true, ..World::default() };
+        assert_eq!(under(&backwards, libc::SYS_getdents64, &[]), NOTIFY);
+        assert_eq!(under(&backwards, libc::SYS_execve, &[]), ALLOW);
+        let random = World { random: Some(1), ..World::default() };
+        assert_eq!(under(&random, libc::SYS_getrandom, &[]), NOTIFY);
+        assert_eq!(under(&random, libc::SYS_execve, &[]), NOTIFY, "it would be told sixteen bytes at its start");
+        assert_eq!(under(&random, libc::SYS_clock_gettime, &[0]), ALLOW);
+        assert_eq!(plain(libc::SYS_getrandom, &[]), ALLOW);
     }
 }

@@ -11,6 +11,7 @@ use super::error::{Doing, Failure};
 use super::examine;
 use super::jail::{Jail, Status, Stdio, StepExit, Wall};
 use super::proc::KERNEL_VERSION;
+use super::random::{self, Devices};
 use super::root::{self, Machine};
 use super::step::{self, Common, Probing, Started};
 use super::supervise::Supervisor;
@@ -41,13 +42,16 @@ pub fn init() -> ExitCode {
     let Ok(Some(input)) = wire::receive_descriptor(socket.as_fd()) else { return ExitCode::from(2) };
     let mut wire = Wire::new(UnixStream::from(socket));
     let (jail, bait) = match wire.receive::<Down>() {
-        Ok(Some(Down::Jail(jail, bait))) => (jail, bait),
+        Ok(Some(Down::Jail(mut jail, bait))) => {
+            jail.world.settle(sys::clock(libc::CLOCK_REALTIME).0);
+            (jail, bait)
+        }
         Ok(Some(Down::Examine(jail))) => return answer(&wire, &Up::Examined(examine::run(&jail))),
         // Without any wall: what gets through here could get through there.
         Ok(Some(Down::Control(jail, bait))) => return answer(&wire, &Up::Probed(canary::run(&jail, &bait))),
         _ => return ExitCode::from(2),
     };
-    if jail.stdio == Stdio::Captured
+    if jail.stdio != Stdio::Terminal
         && let Ok(tty) = fs::OpenOptions::new().read(true).write(true).open("/dev/tty")
     {
         // Not by a session of its own: the kernel may schedule that as a newcomer, which costs milliseconds on a busy
@@ -171,7 +175,11 @@ fn pid_one(jail: &Jail, bait: Option<&Bait>, wire: &mut Wire, input: &OwnedFd, p
         Ok(signals) => signals,
         Err(failure) => return last_words(wire, Err(failure)),
     };
-    let result = Inside { jail, bait, common, input, signals, meminfo }.run(wire);
+    let random = match jail.world.random.map(|_| random::open_devices()).transpose() {
+        Ok(random) => random,
+        Err(failure) => return last_words(wire, Err(failure)),
+    };
+    let result = Inside { jail, bait, common, input, signals, meminfo, random }.run(wire);
     last_words(wire, result)
 }
 
@@ -276,6 +284,8 @@ struct Inside<'a> {
     signals: OwnedFd,
     /// The host's `/proc/meminfo`, if it is needed.
     meminfo: Option<fs::File>,
+    /// The writing end of what stands for the random devices, if they are ours.
+    random: Option<OwnedFd>,
 }
 
 impl Inside<'_> {
@@ -355,31 +365,40 @@ impl Inside<'_> {
         Ok(true)
     }
 
-    fn guard(&self, started: Started) -> Result<Guard, Failure> {
+    fn guard(&self, started: Started) -> Result<Guard<'_>, Failure> {
         Ok(Guard {
             pid: started.pid,
             peak: 0,
             supervisor: started.listener.map(|fd| Supervisor::new(fd, &self.jail.world)),
+            random: self.random.as_ref().zip(self.jail.world.random).map(|(to, seed)| Devices::new(to, seed)),
             watch: Watch::new(&self.jail.limits, self.jail.tmp_size, self.meminfo.as_ref()).step("watch", "/proc")?,
         })
     }
 }
 
 /// Watches over the processes of one step.
-struct Guard {
+struct Guard<'a> {
     pid: i32,
     peak: u64,
     supervisor: Option<Supervisor>,
+    /// Feeds those who read the random devices.
+    random: Option<Devices<'a>>,
     watch: Watch,
 }
 
-impl Guard {
+impl Guard<'_> {
     fn watch(&mut self, wire: &mut Wire, signals: &OwnedFd) -> Result<Ending, Failure> {
         loop {
             let listener = self.supervisor.as_ref().map(Supervisor::listener);
             let mut fds = vec![PollFd::new(&*wire, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+            let (mut asked, mut wanted) = (usize::MAX, usize::MAX);
             if let Some(listener) = &listener {
+                asked = fds.len();
                 fds.push(PollFd::new(listener, PollFlags::IN));
+            }
+            if let Some(devices) = &self.random {
+                wanted = fds.len();
+                fds.push(PollFd::new(devices.to, PollFlags::OUT));
             }
             let held = self.supervisor.as_ref().and_then(Supervisor::patience);
             let look = self.watch.patience();
@@ -397,13 +416,18 @@ impl Guard {
                 });
             }
             if let Some(supervisor) = &mut self.supervisor {
-                if ready.get(2).is_some_and(|r| r.contains(PollFlags::IN)) {
+                if ready.get(asked).is_some_and(|r| r.contains(PollFlags::IN)) {
                     supervisor.serve();
                     if let Some(failure) = supervisor.refused() {
                         return Err(failure);
                     }
                 }
                 supervisor.look_after();
+            }
+            if let Some(devices) = &mut self.random
+                && ready.get(wanted).is_some_and(|r| r.contains(PollFlags::OUT))
+            {
+                devices.feed();
             }
             if !ready[1].is_empty() {
                 let mut drained = [0; 512];

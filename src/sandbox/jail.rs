@@ -1,6 +1,5 @@
 //! What the sandbox is told and what it answers: plain values.
 
-use crate::base::{Canon, Encoder};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,8 +17,12 @@ pub struct Jail {
     pub root: Vec<PathBuf>,
     /// Further read-only merged trees, each at an absolute path.
     pub overlays: Vec<Overlay>,
-    /// Host directories shown inside, in this order.
+    /// Host directories shown inside, in this order. One at `/tmp` takes the place of the memory file system there.
     pub binds: Vec<Bind>,
+    /// Writable binds, by their place, that are shown through an overlay: the same files on another kind of file system. Each
+    /// with an empty directory beside it, on the same file system, for the kernel's own use.
+    #[serde(default)]
+    pub overlaid: BTreeMap<String, PathBuf>,
     /// Small read-only files laid over the root (absolute path inside → content); parent directories are made. Those that
     /// begin with `#!` can be executed. None of their parents may be a symbolic link in the layers.
     pub files: BTreeMap<String, Vec<u8>>,
@@ -27,6 +30,8 @@ pub struct Jail {
     pub tmp_size: u64,
     /// The user and group id that the steps see and run as.
     pub uid: u32,
+    /// Umask of the steps.
+    pub umask: u32,
     /// Host name inside.
     pub hostname: String,
     /// NIS domain name inside.
@@ -42,6 +47,8 @@ pub struct Jail {
     pub steps: Vec<Step>,
     /// Where the steps' input and output go.
     pub stdio: Stdio,
+    /// What a captured step's input is.
+    pub stdin: Stdin,
 }
 
 /// Several trees merged read-only at one place.
@@ -71,6 +78,13 @@ pub struct Bind {
 pub enum Stdio {
     /// Input is empty; standard output and error are one stream of lines given to the caller.
     Captured,
+    /// The same, but the stream is a terminal of this size: one of nobody's, without echo, that changes no byte.
+    Emulated {
+        /// Columns.
+        columns: u16,
+        /// Lines.
+        rows: u16,
+    },
     /// The caller's own terminal, for `parton shell`. No line is reported.
     Terminal,
 }
@@ -112,6 +126,32 @@ pub struct World {
     pub kernel_release: Option<String>,
     /// Bytes of memory seen in `sysinfo` and `/proc/meminfo`.
     pub memory: Option<u64>,
+    /// When the wall clock of the run starts, in seconds since 1970. Moved on by whole cycles of the calendar (28 years)
+    /// until it lies at least a year ahead, so that no clock ever goes backwards; 29 February stays one.
+    #[serde(default)]
+    pub clock_start: Option<i64>,
+    /// Model of every processor in `/proc/cpuinfo`, whose other facts then are the least that the architecture has.
+    #[serde(default)]
+    pub cpu_model: Option<String>,
+    /// Whether the entries of every directory listing are in descending order of their names.
+    #[serde(default)]
+    pub dir_backwards: bool,
+    /// Seed of the bytes that `getrandom`, `/dev/random` and `/dev/urandom` give.
+    #[serde(default)]
+    pub random: Option<u64>,
+}
+
+/// What the standard input of a step is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stdin {
+    /// `/dev/null`.
+    #[default]
+    Null,
+    /// A pipe without any writer.
+    Pipe,
+    /// An empty file.
+    File,
 }
 
 impl World {
@@ -119,9 +159,33 @@ impl World {
     pub(super) fn intercepts(&self) -> bool {
         self.cpus.is_some()
             || self.clock_offset != 0
-            || self.dir_order.is_some()
+            || self.orders()
             || self.kernel_release.is_some()
             || self.memory.is_some()
+            || self.random.is_some()
+    }
+
+    /// Whether listings of directories have an order of their own.
+    pub(super) fn orders(&self) -> bool {
+        self.dir_order.is_some() || self.dir_backwards
+    }
+
+    /// Whether programs must be kept from asking without a call: from the vDSO, or by what the kernel tells them at their
+    /// start.
+    pub(super) fn watches_programs(&self) -> bool {
+        self.clock_offset != 0 || self.random.is_some()
+    }
+
+    /// Turns the start of the clock into its offset, `now` being the true time.
+    pub(super) fn settle(&mut self, now: i64) {
+        /// 28 years, after which days of the week, leap years and all come again (until 2100).
+        const CYCLE: i64 = 10_227 * 86_400;
+        const YEAR: i64 = 366 * 86_400;
+        if let Some(start) = self.clock_start.take() {
+            let late = now.saturating_add(YEAR).saturating_sub(start).max(0);
+            let cycles = late / CYCLE + i64::from(late % CYCLE != 0);
+            self.clock_offset = start.saturating_add(cycles * CYCLE).saturating_sub(now);
+        }
     }
 }
 
@@ -272,15 +336,24 @@ pub struct Probe {
     pub times: u32,
 }
 
-impl Canon for World {
-    fn encode(&self, to: &mut Encoder) {
-        to.put(&self.cpus)
-            .put(&self.clock_offset)
-            .put(&self.uptime_offset)
-            .put(&self.dir_order)
-            .put(&self.pid_base)
-            .put(&self.random_addresses)
-            .put(&self.kernel_release)
-            .put(&self.memory);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_starts_ahead_and_on_the_day_it_was_told() {
+        const LEAP_DAY_2032: i64 = 1_961_625_600;
+        const LEAP_DAY_2060: i64 = 2_845_238_400;
+        let at = |now: i64| {
+            let mut world = World { clock_start: Some(LEAP_DAY_2032), ..World::default() };
+            world.settle(now);
+            now + world.clock_offset
+        };
+        assert_eq!(at(1_795_000_000), LEAP_DAY_2032);
+        assert_eq!(at(LEAP_DAY_2032 - 1000), LEAP_DAY_2060, "not within a year");
+        assert_eq!(at(LEAP_DAY_2032 + 1000), LEAP_DAY_2060, "never backwards");
+        let mut plain = World::default();
+        plain.settle(1_795_000_000);
+        assert_eq!(plain, World::default());
     }
 }

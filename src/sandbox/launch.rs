@@ -8,6 +8,7 @@ use super::group::Group;
 use super::jail::{Exit, Jail, Probe, Report, Status, Stdio, Step, StepExit, Stopped, Wall};
 use super::lines::Lines;
 use super::memory;
+use super::pty::Pty;
 use super::sys;
 use super::wire::{self, Down, Up, Wire};
 use crate::base::Cancel;
@@ -53,7 +54,7 @@ impl Launcher {
         // Keys that interrupt are for parton, which then ends the run in order.
         command.process_group(0);
         match (stdio, output) {
-            (Stdio::Captured, Some(output)) => {
+            (Stdio::Captured | Stdio::Emulated { .. }, Some(output)) => {
                 command.stdout(output.try_clone()?).stderr(output);
             }
             _ => {
@@ -102,12 +103,17 @@ pub(super) fn attempt(
     let began = Instant::now();
     let launch = |source| Error::Launch { exe: launcher.exe.clone(), source };
     let (ours, theirs) = UnixStream::pair().map_err(launch)?;
-    let (output, input) = match jail.stdio {
+    let (output, input, pty) = match jail.stdio {
         Stdio::Captured => {
             let (read, write) = io::pipe().map_err(launch)?;
-            (Some(File::from(OwnedFd::from(read))), Some(OwnedFd::from(write)))
+            (Some(File::from(OwnedFd::from(read))), Some(OwnedFd::from(write)), None)
         }
-        Stdio::Terminal => (None, None),
+        Stdio::Emulated { columns, rows } => {
+            let open = Pty::open(columns, rows);
+            let (read, write, pty) = open.map_err(|source| Error::Talk { operation: "open a terminal", source })?;
+            (Some(read), Some(write), Some(pty))
+        }
+        Stdio::Terminal => (None, None, None),
     };
     if let Some(output) = &output {
         rustix::io::ioctl_fionbio(output, true).map_err(|e| launch(e.into()))?;
@@ -129,6 +135,7 @@ pub(super) fn attempt(
         cancel,
         wire: Wire::new(ours),
         output,
+        pty,
         child: Ended(child),
         met: false,
         init: None,
@@ -182,7 +189,18 @@ fn check(jail: &Jail) -> Result<(), Error> {
     if jail.root.is_empty() {
         return invalid("the root has no layer".to_owned());
     }
-    let shown = jail.overlays.iter().map(|o| &o.at).chain(jail.binds.iter().map(|b| &b.at)).chain(jail.files.keys());
+    let bound = jail.binds.iter().map(|b| &b.at);
+    let tmp = bound.clone().filter(|at| *at == "/tmp").count();
+    let shown = jail.overlays.iter().map(|o| &o.at).chain(bound.filter(|at| *at != "/tmp")).chain(jail.files.keys());
+    if tmp > 1 {
+        return invalid("'/tmp' is bound twice".to_owned());
+    }
+    if let Some(at) = jail.overlaid.keys().find(|at| !jail.binds.iter().any(|bind| bind.write && bind.at == **at)) {
+        return invalid(format!("'{at}' is to be overlaid, but can't be written"));
+    }
+    if jail.umask & !0o777 != 0 || jail.umask & 0o700 != 0 {
+        return invalid(format!("with the umask {:03o} the steps could not use their own files", jail.umask));
+    }
     for at in shown {
         if !clean(at) {
             return invalid(format!("'{at}' is not a clean absolute path"));
@@ -228,6 +246,8 @@ struct Run<'a> {
     cancel: &'a Cancel,
     wire: Wire,
     output: Option<File>,
+    /// Our end of it where it is a terminal.
+    pty: Option<Pty>,
     child: Ended,
     /// Whether pid 1 introduced itself.
     met: bool,
@@ -265,12 +285,14 @@ impl Run<'_> {
     fn follow(&mut self) -> Result<(), Error> {
         let talk = |operation| move |source| Error::Talk { operation, source };
         let input = match self.jail.stdio {
-            Stdio::Captured => File::open("/dev/null").map(OwnedFd::from).map_err(|source| Error::Wall {
-                wall: "files".to_owned(),
-                operation: "open".to_owned(),
-                object: "/dev/null".to_owned(),
-                source,
-            })?,
+            Stdio::Captured | Stdio::Emulated { .. } => {
+                File::open("/dev/null").map(OwnedFd::from).map_err(|source| Error::Wall {
+                    wall: "files".to_owned(),
+                    operation: "open".to_owned(),
+                    object: "/dev/null".to_owned(),
+                    source,
+                })?
+            }
             Stdio::Terminal => io::stdin().as_fd().try_clone_to_owned().map_err(talk("take the standard input"))?,
         };
         wire::expect_introduction(self.wire.as_fd()).map_err(talk("meet the sandbox"))?;
@@ -355,20 +377,21 @@ impl Run<'_> {
     /// Reads the output: what is there now, at most a piece of it, or (`all`) until nothing is there.
     fn read(&mut self, all: bool) -> io::Result<()> {
         let Some(output) = &mut self.output else { return Ok(()) };
+        if let Some(pty) = self.pty.as_ref().filter(|_| all) {
+            let rest = pty.rest(output)?;
+            self.write_down(&rest);
+            return Ok(());
+        }
         let mut buffer = [0; 64 << 10];
-        loop {
+        let limit = self.jail.limits.output;
+        while let Some(output) = &mut self.output {
             match output.read(&mut buffer) {
                 Ok(0) => {
                     self.output = None;
                     return Ok(());
                 }
                 Ok(n) => {
-                    self.heard = Instant::now();
-                    let limit = self.jail.limits.output;
-                    let allowed = n.min(limit.saturating_sub(self.written).try_into().unwrap_or(usize::MAX));
-                    self.written += n as u64;
-                    let report = &mut self.report;
-                    self.lines.feed(&buffer[..allowed], &mut |line| report(Report::Line(line)));
+                    self.write_down(&buffer[..n]);
                     if !all || self.written > limit {
                         return Ok(());
                     }
@@ -378,6 +401,20 @@ impl Run<'_> {
                 Err(e) => return Err(e),
             }
         }
+        Ok(())
+    }
+
+    /// Takes output that was read, as far as the limit allows.
+    fn write_down(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.heard = Instant::now();
+        let left = self.jail.limits.output.saturating_sub(self.written);
+        let allowed = bytes.len().min(left.try_into().unwrap_or(usize::MAX));
+        self.written += bytes.len() as u64;
+        let report = &mut self.report;
+        self.lines.feed(&bytes[..allowed], &mut |line| report(Report::Line(line)));
     }
 
     /// Takes a message; `false` when it was the last.
@@ -469,7 +506,7 @@ impl Run<'_> {
             Some(timeout) if since.elapsed() >= timeout => return Some(Stopped::Time(timeout)),
             _ => {}
         }
-        let silent = self.jail.stdio == Stdio::Captured && self.heard.elapsed() >= limits.silence;
+        let silent = self.jail.stdio != Stdio::Terminal && self.heard.elapsed() >= limits.silence;
         silent.then_some(Stopped::Silence(limits.silence))
     }
 

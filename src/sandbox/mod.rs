@@ -18,11 +18,12 @@
 //!   at first, and no crash starts a program of the host.
 //! - **Network.** A loopback of its own. Sockets are unix, TCP, UDP and ICMP over IPv4 and IPv6, and netlink's for routes.
 //! - **Names.** Host and domain name of the jail; no boot id, no kernel log, no keyrings.
-//! - **Standard streams.** Input is empty; output and error are one pipe. There is no controlling terminal; the session is
+//! - **Standard streams.** Input is empty: `/dev/null`, or what [`Stdin`] says. Output and error are one pipe, or in
+//!   [`Stdio::Emulated`] a terminal of nobody's. There is no controlling terminal; the session is
 //!   somebody else's (its id reads 0), the process group a step's own. In [`Stdio::Terminal`] they are the caller's,
 //!   and typing into it on the user's behalf is refused.
 //! - **Machine.** Clock, processors, memory, kernel release, directory order, process ids, address layout as the
-//!   [`World`] says, for static programs as well.
+//!   [`World`] says, for static programs as well. Where it has random bytes of its own, the random devices are a pipe.
 //!
 //! # How it is built
 //!
@@ -58,6 +59,7 @@
 //! - `/proc/net/sockstat` and `/proc/net/protocols` count memory of the whole machine's sockets.
 //! - `/proc/self/uid_map` tells the user id of who runs parton, `loginuid` and `sessionid` who logged in and how often.
 //! - The device nodes are the host's: who locks or watches one meets others that do.
+//! - A terminal of nobody's has a number among the host's terminals.
 //! - A user's supplementary groups can not be left without privilege; nothing inside is accessible through them.
 
 mod ask;
@@ -75,6 +77,8 @@ mod launch;
 mod lines;
 mod memory;
 mod proc;
+mod pty;
+mod random;
 mod root;
 mod step;
 mod supervise;

@@ -39,8 +39,9 @@ pub(super) fn cover(name: &str, facts: &BTreeMap<&str, String>) -> Cover {
 /// The version text of every kernel inside.
 pub(super) const KERNEL_VERSION: &str = "#1 SMP PREEMPT_DYNAMIC";
 
-/// Texts shown in `/proc`. `cpus` is how many processors the machine lets us use.
-pub(super) fn facts(world: &World, cpus: u32) -> BTreeMap<&'static str, String> {
+/// Texts shown in `/proc`. `cpus` is how many processors the machine lets us use, `cpuinfo` what it says of them all, if the
+/// world changes anything of that.
+pub(super) fn facts(world: &World, cpus: u32, cpuinfo: Option<&str>) -> BTreeMap<&'static str, String> {
     let cpus = world.cpus.unwrap_or(cpus);
     let mut facts = BTreeMap::from([
         ("cmdline", "\n".to_owned()),
@@ -51,8 +52,9 @@ pub(super) fn facts(world: &World, cpus: u32) -> BTreeMap<&'static str, String> 
         ("uptime", "1.00 0.00\n".to_owned()),
         ("swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n".to_owned()),
     ]);
-    if world.cpus.is_some() {
-        facts.insert("cpuinfo", (0..cpus).map(cpuinfo).collect());
+    if let Some(text) = cpuinfo {
+        let count = world.cpus.unwrap_or_else(|| text.matches("processor\t:").count().max(1) as u32);
+        facts.insert("cpuinfo", processors(text, count, world.cpu_model.as_deref()));
     }
     if let Some(bytes) = world.memory {
         facts.insert("meminfo", meminfo(bytes / 1024));
@@ -100,9 +102,29 @@ fn stat(cpus: u32) -> String {
     text + "intr 0\nctxt 0\nbtime 0\nprocesses 1\nprocs_running 1\nprocs_blocked 0\nsoftirq 0\n"
 }
 
-fn cpuinfo(cpu: u32) -> String {
+/// What `/proc/cpuinfo` says of so many processors: of each what the machine says of its first, or, for another model, the
+/// least there is to say.
+fn processors(machine: &str, count: u32, model: Option<&str>) -> String {
+    let first = machine.split("\n\n").next().unwrap_or_default();
+    let own = |cpu: u32| -> String {
+        let line = |line: &str| match line.split_once(':') {
+            Some((key, _)) if NUMBERS.contains(&key.trim_end()) => format!("{key}: {cpu}\n"),
+            _ => format!("{line}\n"),
+        };
+        first.lines().map(line).collect::<String>() + "\n"
+    };
+    match model {
+        Some(model) => (0..count).map(|cpu| other(cpu, model)).collect(),
+        None => (0..count).map(own).collect(),
+    }
+}
+
+/// What differs from one processor to the next.
+const NUMBERS: [&str; 4] = ["processor", "core id", "apicid", "initial apicid"];
+
+fn other(cpu: u32, model: &str) -> String {
     format!(
-        "processor\t: {cpu}\nvendor_id\t: GenuineParton\ncpu family\t: 6\nmodel\t\t: 1\nmodel name\t: generic x86-64\n\
+        "processor\t: {cpu}\nvendor_id\t: GenuineParton\ncpu family\t: 6\nmodel\t\t: 1\nmodel name\t: {model}\n\
          stepping\t: 1\ncpu MHz\t\t: 1000.000\ncache size\t: 1024 KB\nphysical id\t: 0\ncore id\t\t: {cpu}\n\
          apicid\t\t: {cpu}\nfpu\t\t: yes\ncpuid level\t: 1\nflags\t\t: fpu tsc cx8 cmov mmx fxsr sse sse2 syscall nx lm\n\
          bogomips\t: 2000.00\nclflush size\t: 64\naddress sizes\t: 40 bits physical, 48 bits virtual\n\n"
@@ -127,18 +149,29 @@ fn meminfo(kib: u64) -> String {
 mod tests {
     use super::*;
 
+    const MACHINE: &str =
+        "processor\t: 0\nmodel name\t: Real\ncore id\t\t: 0\n\nprocessor\t: 1\nmodel name\t: Real\ncore id\t\t: 1\n\n";
+
     #[test]
     fn unknown_names_are_covered() {
-        let plain = facts(&World::default(), 2);
+        let plain = facts(&World::default(), 2, None);
         assert_eq!(cover("123", &plain), Cover::Keep);
         assert_eq!(cover("self", &plain), Cover::Keep);
         assert_eq!(cover("cpuinfo", &plain), Cover::Keep);
         assert_eq!(cover("stat", &plain), Cover::Fact);
         assert_eq!(cover("kcore", &plain), Cover::Empty);
         assert_eq!(cover("of-a-future-kernel", &plain), Cover::Empty);
-        let varied = facts(&World { cpus: Some(7), memory: Some(1 << 30), ..World::default() }, 2);
+        let varied = facts(&World { cpus: Some(7), memory: Some(1 << 30), ..World::default() }, 2, Some(MACHINE));
         assert_eq!(cover("cpuinfo", &varied), Cover::Fact);
         assert_eq!(varied["cpuinfo"].matches("processor").count(), 7);
+        assert!(
+            varied["cpuinfo"].ends_with("processor\t: 6\nmodel name\t: Real\ncore id\t\t: 6\n\n"),
+            "{}",
+            varied["cpuinfo"]
+        );
+        let model = facts(&World { cpu_model: Some("Other".to_owned()), ..World::default() }, 1, Some(MACHINE));
+        assert_eq!(model["cpuinfo"].matches("processor\t:").count(), 2, "as many as the machine has");
+        assert!(model["cpuinfo"].contains("model name\t: Other\n") && !model["cpuinfo"].contains("Real"));
         assert_eq!(varied["stat"].lines().filter(|l| l.starts_with("cpu")).count(), 8);
         assert!(varied["meminfo"].starts_with("MemTotal:        1048576 kB\n"), "{}", varied["meminfo"]);
     }

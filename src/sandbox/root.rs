@@ -9,6 +9,7 @@
 //! sys/      becomes /proc/sys
 //! facts/    texts for /proc
 //! none, void/   an empty file and directory to cover other things in /proc with
+//! pipe          what stands for the random devices, if the world has bytes of its own
 //! spare/    where the second one, the *scratch* (/tmp and /dev/shm, writable, bounded), is mounted at first
 //! root/     where the new root is put together
 //! ```
@@ -20,6 +21,7 @@
 use super::error::{Doing, Failure};
 use super::jail::{Jail, Stdio};
 use super::proc::{self, Cover};
+use super::random;
 use super::sys;
 use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags, fstatvfs, mkdirat, open, openat};
 use rustix::mount::{
@@ -50,7 +52,7 @@ pub(super) struct Machine {
 /// Where the device nodes may be opened and written.
 pub(super) fn devices(stdio: Stdio) -> &'static [&'static str] {
     match stdio {
-        Stdio::Captured => &["null", "zero", "full", "random", "urandom"],
+        Stdio::Captured | Stdio::Emulated { .. } => &["null", "zero", "full", "random", "urandom"],
         Stdio::Terminal => &["null", "zero", "full", "random", "urandom", "tty"],
     }
 }
@@ -64,7 +66,12 @@ pub(super) fn enter(
 ) -> Result<(), Failure> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).wall(FILES, "make private", "/")?;
     let stock = stock()?;
-    let facts = proc::facts(&jail.world, machine.cpus);
+    let world = &jail.world;
+    let cpuinfo = match world.cpus.is_some() || world.cpu_model.is_some() {
+        true => Some(fs::read_to_string("/proc/cpuinfo").wall("world", "read", "/proc/cpuinfo")?),
+        false => None,
+    };
+    let facts = proc::facts(world, machine.cpus, cpuinfo.as_deref());
     fill_stock(jail, machine, &facts)?;
     overlay(&jail.root, Some("top"), "root", &stock)?;
     sys::restrict_mount(stock.as_fd(), sys::attribute::READ_ONLY | sys::attribute::NO_SUID | sys::attribute::NO_DEV)
@@ -78,9 +85,12 @@ pub(super) fn enter(
 
     bind("dev", "root/dev")?;
     for device in devices(jail.stdio) {
-        lend(device)?;
+        match jail.world.random {
+            Some(_) if random::DEVICES.contains(device) => bind("pipe", &format!("root/dev/{device}"))?,
+            _ => lend(device)?,
+        }
     }
-    scratch(jail.tmp_size)?;
+    scratch(jail.tmp_size, !jail.binds.iter().any(|bind| bind.at == "/tmp"))?;
 
     for extra in &jail.overlays {
         let at = format!("root{}", extra.at);
@@ -90,7 +100,10 @@ pub(super) fn enter(
         }
     }
     for given in &jail.binds {
-        attach(&given.from, &format!("root{}", given.at), given.write)?;
+        match jail.overlaid.get(&given.at) {
+            Some(work) if given.write => overlay_over(&given.from, work, &given.at, &stock)?,
+            _ => attach(&given.from, &format!("root{}", given.at), given.write)?,
+        }
     }
     leave_for("root")?;
     empty_table()
@@ -167,6 +180,9 @@ fn fill_stock(jail: &Jail, machine: &Machine, facts: &BTreeMap<&str, String>) ->
         dir(path)?;
     }
     write("none", b"", 0o444)?;
+    if jail.world.random.is_some() {
+        random::make_devices("pipe")?;
+    }
     for (name, text) in facts {
         write(&format!("facts/{name}"), text.as_bytes(), 0o444)?;
     }
@@ -283,6 +299,30 @@ fn overlay(layers: &[PathBuf], first: Option<&str>, at: &str, stock: &OwnedFd) -
     fchdir(stock).wall(FILES, "enter", "the stock")
 }
 
+/// Shows a directory of the host at `at`, as the upper layer over nothing: what is made there lies in it, and so does what is
+/// there already.
+fn overlay_over(from: &Path, work: &Path, at: &str, stock: &OwnedFd) -> Result<(), Failure> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let object = || format!("an overlay over {} at {at} (it lies on an overlay itself?)", from.display());
+    let show = || -> std::io::Result<bool> {
+        let (upper, work) = (open(from, flags, Mode::empty())?, open(work, flags, Mode::empty())?);
+        let lower = openat(stock, "void", flags, Mode::empty())?;
+        let target = openat(stock, format!("root{at}"), flags, Mode::empty())?;
+        let [lower, above, work] = [&lower, &upper, &work].map(AsRawFd::as_raw_fd);
+        let options = format!("userxattr,lowerdir={lower},upperdir={above},workdir={work}\0");
+        let options = std::ffi::CStr::from_bytes_with_nul(options.as_bytes()).unwrap_or_default();
+        chdir("/proc/self/fd")?;
+        let target = target.as_raw_fd().to_string();
+        mount("parton", &target, "overlay", MountFlags::NOSUID | MountFlags::NODEV, Some(options))?;
+        fchdir(stock)?;
+        Ok(fstatvfs(&upper)?.f_flag.contains(StatVfsMountFlags::NOEXEC))
+    };
+    match show().wall(FILES, "mount", object())? {
+        false => Ok(()),
+        true => Err(rustix::io::Errno::ACCESS).wall(FILES, "show", format!("{}: it is mounted noexec", from.display())),
+    }
+}
+
 /// Shows a directory of the host at `at`.
 fn attach(from: &Path, at: &str, write: bool) -> Result<(), Failure> {
     let object = || format!("{} at {}", from.display(), at.trim_start_matches("root"));
@@ -300,8 +340,8 @@ fn attach(from: &Path, at: &str, write: bool) -> Result<(), Failure> {
     }
 }
 
-/// Mounts the writable memory file system behind `/tmp` and `/dev/shm`.
-fn scratch(size: u64) -> Result<(), Failure> {
+/// Mounts the writable memory file system behind `/dev/shm` and, unless something else comes there, `/tmp`.
+fn scratch(size: u64, tmp: bool) -> Result<(), Failure> {
     let options = format!("size={size},mode=0755\0");
     let options = std::ffi::CStr::from_bytes_with_nul(options.as_bytes()).unwrap_or_default();
     mount("parton", "spare", "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, Some(options)).wall(
@@ -310,6 +350,9 @@ fn scratch(size: u64) -> Result<(), Failure> {
         "a memory file system",
     )?;
     for (name, at) in [("spare/tmp", "root/tmp"), ("spare/shm", "root/dev/shm")] {
+        if name == "spare/tmp" && !tmp {
+            continue;
+        }
         let make = || -> std::io::Result<()> {
             fs::create_dir(name)?;
             fs::set_permissions(name, fs::Permissions::from_mode(0o1777))

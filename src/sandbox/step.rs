@@ -4,7 +4,7 @@ use super::bait::Bait;
 use super::canary::{self, Tried};
 use super::error::{Doing, Failure};
 use super::filter;
-use super::jail::{Jail, Limits, Stdio, Step};
+use super::jail::{Jail, Limits, Stdin, Stdio, Step};
 use super::root;
 use super::supervise;
 use super::sys::{self, Birth, Insn};
@@ -13,11 +13,12 @@ use landlock::{
     ABI, Access, AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr,
     RulesetStatus, Scope,
 };
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, setrlimit};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Write as _};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -189,20 +190,25 @@ fn become_step(jail: &Jail, step: &Step, common: &Common, input: &OwnedFd, socke
         let mut command = Command::new(&step.argv[0]);
         command.args(&step.argv[1..]).env_clear().envs(&step.env);
         command.stdin(
-            match jail.stdio {
+            match (jail.stdio, jail.stdin) {
+                (Stdio::Terminal, _) => input.try_clone(),
                 // The jail's own, whose mode and times can not be changed.
-                Stdio::Captured => File::open("/dev/null").map(OwnedFd::from),
-                Stdio::Terminal => input.try_clone(),
+                (_, Stdin::Null) => File::open("/dev/null").map(OwnedFd::from),
+                (_, Stdin::Pipe) => std::io::pipe().map(|(read, _)| OwnedFd::from(read)),
+                (_, Stdin::File) => empty_file(),
             }
             .step("pass", "the standard input")?,
         );
         match jail.stdio {
-            Stdio::Captured => rustix::process::setpgid(None, None).step("make", "a process group")?,
+            Stdio::Captured | Stdio::Emulated { .. } => {
+                rustix::process::setpgid(None, None).step("make", "a process group")?
+            }
             Stdio::Terminal => foreground(),
         }
         // Never the caller's, which may be another machine's or fix what shall be random.
         let personality = if jail.world.random_addresses { 0 } else { sys::FIXED_ADDRESSES };
         sys::personality(personality).wall(CALLS, "set", "the personality")?;
+        rustix::process::umask(rustix::fs::Mode::from(jail.umask));
         rustix::process::chdir(step.cwd.as_str()).step("enter", &step.cwd)?;
         sys::close_from_on_exec(3).step("close", "descriptors")?;
         confine(jail, common, socket.as_fd())?;
@@ -215,6 +221,13 @@ fn become_step(jail: &Jail, step: &Step, common: &Common, input: &OwnedFd, socke
         }
         Err(failure) => failure,
     }
+}
+
+/// An empty file without a name, which can only be read.
+fn empty_file() -> std::io::Result<OwnedFd> {
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    let file = rustix::fs::open("/dev/shm", flags, Mode::from(0o444))?;
+    File::open(format!("/proc/self/fd/{}", file.as_raw_fd())).map(OwnedFd::from)
 }
 
 /// Makes the step the foreground of the caller's terminal, if there is one.

@@ -7,12 +7,14 @@
 //! | processors | `sched_getaffinity` |
 //! | memory | `sysinfo` |
 //! | kernel release | `uname` |
+//! | random bytes | `getrandom`; the devices and what a program is told at its start are [`super::random`]'s |
 //! | directory order | `getdents64`: each batch that the kernel hands out is reordered, `.` and `..` stay first |
 //!
 //! **Hiding the vDSO.** Programs usually read the clock from a page that the kernel maps into them, without any call. Its
 //! address is told to a new program in the auxiliary vector on its stack. So `execve` is intercepted: pid 1 begins to
 //! trace the thread, lets the call go on, and when it stops with the new program loaded turns the entry into one that
-//! every C library ignores. Then it is released; nothing else of it is traced.
+//! every C library ignores. Then it is released; nothing else of it is traced. Where random bytes are ours the sixteen that
+//! the kernel tells a new program are overwritten at the same time.
 //!
 //! **What still shows the true clock**: time stamps of files and what is computed from them, `timerfd_settime`,
 //! `timer_settime` and `mq_timedsend`/`mq_timedreceive` with absolute real time (they would wait too long),
@@ -21,6 +23,7 @@
 use super::error::{Doing, Failure};
 use super::jail::World;
 use super::proc::KERNEL_VERSION;
+use super::random::{self, Bytes};
 use super::sys::{self, Call, Change, Reply};
 use std::collections::BTreeSet;
 use std::fs;
@@ -35,6 +38,7 @@ pub(super) struct Supervisor {
     seized: BTreeSet<i32>,
     held: Vec<Held>,
     buffer: Vec<u8>,
+    random: Option<Bytes>,
     /// Why the very first program could not be watched.
     refused: Option<Failure>,
     /// Whether any was.
@@ -90,6 +94,7 @@ impl Supervisor {
             seized: BTreeSet::new(),
             held: Vec::new(),
             buffer: Vec::new(),
+            random: world.random.map(Bytes::new),
             refused: None,
             watched: false,
         }
@@ -122,6 +127,7 @@ impl Supervisor {
             libc::SYS_uname => self.uname(&call),
             libc::SYS_sysinfo => self.sysinfo(&call),
             libc::SYS_sched_getaffinity => self.affinity(&call),
+            libc::SYS_getrandom => self.getrandom(&call),
             libc::SYS_futex => match self.hold(&call, call.args[3], Some((call.args[0], call.args[2] as u32))) {
                 Ok(()) => return,
                 Err(errno) => Err(errno),
@@ -224,6 +230,21 @@ impl Supervisor {
         Ok(Reply::Value(mask.len() as i64))
     }
 
+    fn getrandom(&mut self, call: &Call) -> Answered {
+        let [to, length, flags, ..] = call.args;
+        // GRND_NONBLOCK, GRND_RANDOM, GRND_INSECURE; the last two not together.
+        if flags as u32 & !7 != 0 || flags as u32 & 6 == 6 {
+            return Err(libc::EINVAL);
+        }
+        // Callers must expect less than they asked for.
+        self.buffer.resize((length as usize).min(LARGEST_BATCH), 0);
+        if let Some(random) = &mut self.random {
+            random.fill(call.pid, &mut self.buffer);
+        }
+        self.write(call, to, &self.buffer)?;
+        Ok(Reply::Value(self.buffer.len() as i64))
+    }
+
     fn exec(&mut self, call: &Call) -> Answered {
         let pid = call.pid as i32;
         match sys::seize(pid) {
@@ -249,7 +270,7 @@ impl Supervisor {
     pub(super) fn stopped(&mut self, pid: i32, change: Change) {
         self.seized.remove(&pid);
         let signal = match change {
-            Change::Executed => match hide_vdso(pid) {
+            Change::Executed => match settle_program(pid, self.random.as_mut()) {
                 Ok(()) => 0,
                 // Never run with the true clock in sight.
                 Err(_) => libc::SIGKILL,
@@ -275,7 +296,8 @@ impl Supervisor {
         let length = (length as u32 as usize).min(LARGEST_BATCH);
         self.buffer.resize(length, 0);
         let got = sys::directory_entries(directory.as_fd(), &mut self.buffer).map_err(errno)?;
-        let ordered = reorder(&self.buffer[..got], self.world.dir_order.unwrap_or(0));
+        let order = self.world.dir_order.filter(|_| !self.world.dir_backwards);
+        let ordered = reorder(&self.buffer[..got], order);
         self.write(call, to, &ordered)?;
         Ok(Reply::Value(got as i64))
     }
@@ -382,10 +404,12 @@ fn signal_waits(thread: u32) -> bool {
 
 const AT_NULL: u64 = 0;
 const AT_IGNORE: u64 = 1;
+const AT_RANDOM: u64 = 25;
 const AT_SYSINFO_EHDR: u64 = 33;
 
-/// Makes a thread that has just executed a program, and is stopped, forget the address of the vDSO.
-fn hide_vdso(pid: i32) -> std::io::Result<()> {
+/// Makes a thread that has just executed a program, and is stopped, forget the address of the vDSO, and gives it other
+/// bytes than the kernel did where bytes are ours.
+fn settle_program(pid: i32, mut bytes: Option<&mut Bytes>) -> std::io::Result<()> {
     let bad = || std::io::Error::from_raw_os_error(libc::EFAULT);
     let stack = sys::stack_pointer(pid)?;
     // From the stack pointer up: argc, the arguments, 0, the environment, 0, then pairs up to AT_NULL.
@@ -396,8 +420,19 @@ fn hide_vdso(pid: i32) -> std::io::Result<()> {
     loop {
         let place = words.address();
         match (words.next()?, words.next()?) {
-            (AT_NULL, _) => return Ok(()), // this kernel gave none
-            (AT_SYSINFO_EHDR, _) => return sys::write_memory(pid as u32, place, &AT_IGNORE.to_ne_bytes()),
+            (AT_NULL, _) => return Ok(()),
+            (AT_SYSINFO_EHDR, _) => {
+                sys::write_memory(pid as u32, place, &AT_IGNORE.to_ne_bytes())?;
+                // It comes first of all.
+                if bytes.is_none() {
+                    return Ok(());
+                }
+            }
+            (AT_RANDOM, address) => {
+                if let Some(bytes) = bytes.as_deref_mut() {
+                    random::overwrite(bytes, pid as u32, address)?;
+                }
+            }
             _ => {}
         }
     }
@@ -448,15 +483,16 @@ impl Words {
     }
 }
 
-/// Puts a batch of directory entries into an order that depends on the seed and the names only.
+/// Puts a batch of directory entries into an order that depends on the seed and the names only; without a seed the names
+/// come in descending order.
 ///
 /// The positions (`d_off`) stay where they are in the batch: the last entry still says where the next batch begins.
-fn reorder(batch: &[u8], seed: u64) -> Vec<u8> {
+fn reorder(batch: &[u8], seed: Option<u64>) -> Vec<u8> {
     const OFFSET: std::ops::Range<usize> = 8..16;
     const LENGTH: std::ops::Range<usize> = 16..18;
     const NAME: usize = 19;
     let mut key = [0; 32];
-    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[..8].copy_from_slice(&seed.unwrap_or(0).to_le_bytes());
     let mut entries = Vec::new();
     let mut offsets = Vec::new();
     let mut rest = batch;
@@ -470,6 +506,7 @@ fn reorder(batch: &[u8], seed: u64) -> Vec<u8> {
         let rank = match name {
             b"." => (0, [0; 8]),
             b".." => (1, [0; 8]),
+            _ if seed.is_none() => (2, [0; 8]),
             _ => {
                 let hash = *blake3::keyed_hash(&key, name).as_bytes();
                 (2, hash[..8].try_into().unwrap_or_default())
@@ -479,7 +516,10 @@ fn reorder(batch: &[u8], seed: u64) -> Vec<u8> {
         entries.push((rank, name, entry));
         rest = after;
     }
-    entries.sort();
+    match seed {
+        Some(_) => entries.sort(),
+        None => entries.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| b.1.cmp(a.1))),
+    }
     let mut out = Vec::with_capacity(batch.len());
     for ((.., entry), offset) in entries.iter().zip(offsets) {
         let start = out.len();
@@ -525,17 +565,19 @@ mod tests {
         let given = ["longer-name", ".", "a", "..", "b", "c", "d", "e"];
         let mut backwards = given;
         backwards.reverse();
-        let (one, offsets) = names(&reorder(&batch(&given), 1));
+        let (one, offsets) = names(&reorder(&batch(&given), Some(1)));
         assert_eq!(offsets, [1, 2, 3, 4, 5, 6, 7, 8]);
         assert_eq!(one[..2], [".", ".."]);
-        assert_eq!(one, names(&reorder(&batch(&backwards), 1)).0);
-        assert_ne!(one, names(&reorder(&batch(&given), 2)).0);
+        assert_eq!(one, names(&reorder(&batch(&backwards), Some(1))).0);
+        assert_ne!(one, names(&reorder(&batch(&given), Some(2))).0);
         let mut sorted = one.clone();
         sorted.sort();
         let mut expected = given.map(str::to_owned).to_vec();
         expected.sort();
         assert_eq!(sorted, expected);
-        assert!(reorder(&[], 1).is_empty());
+        assert!(reorder(&[], Some(1)).is_empty());
+        let descending = [".", "..", "longer-name", "e", "d", "c", "b", "a"];
+        assert_eq!(names(&reorder(&batch(&given), None)), (descending.map(str::to_owned).to_vec(), offsets));
     }
 
     #[test]

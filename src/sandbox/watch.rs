@@ -231,7 +231,8 @@ impl Watch {
 
 /// Bytes in `/tmp` and `/dev/shm`, which are one file system; and whether it is full.
 fn scratch() -> (u64, bool) {
-    let Ok(stat) = statvfs("/tmp") else { return (0, false) };
+    // Not of /tmp, which may lie on a disk.
+    let Ok(stat) = statvfs("/dev/shm") else { return (0, false) };
     let used = stat.f_blocks.saturating_sub(stat.f_bfree) * stat.f_frsize;
     let files = stat.f_files.saturating_sub(stat.f_ffree) * INODE;
     (used + files, stat.f_bfree == 0 || stat.f_ffree == 0)

@@ -6,6 +6,7 @@ mod build;
 mod cli;
 mod common;
 mod compare;
+mod conditions;
 mod corpus;
 mod docs;
 mod escape;

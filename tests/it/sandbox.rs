@@ -6,7 +6,7 @@ mod canaries;
 
 use parton::base::Cancel;
 use parton::sandbox::{
-    Bind, Error, Exit, Jail, Launcher, Limits, Overlay, Report, Status, Stdio, Step, Stopped, World, probe, run,
+    Bind, Error, Exit, Jail, Launcher, Limits, Overlay, Report, Status, Stdin, Stdio, Step, Stopped, World, probe, run,
 };
 use std::collections::BTreeMap;
 use std::fs;
@@ -89,9 +89,11 @@ impl Build {
             root: vec![tools().join("layer")],
             overlays: vec![],
             binds: vec![bind("build"), bind("out")],
+            overlaid: BTreeMap::new(),
             files: BTreeMap::from([("/etc/hostname".to_owned(), b"builder\n".to_vec())]),
             tmp_size: 16 << 20,
             uid: 1000,
+            umask: 0o022,
             hostname: "builder".to_owned(),
             domainname: "parton".to_owned(),
             world: World::default(),
@@ -99,6 +101,7 @@ impl Build {
             canaries: false,
             steps: vec![],
             stdio: Stdio::Captured,
+            stdin: Stdin::Null,
         };
         Self { jail, scratch }
     }
@@ -817,6 +820,7 @@ fn all_knobs_turn_together() {
         random_addresses: true,
         kernel_release: Some("4.4.0".into()),
         memory: Some(1 << 31),
+        ..World::default()
     };
     let lines = Build::new()
         .world(world)
@@ -992,6 +996,7 @@ fn figures_of_the_world() {
         random_addresses: true,
         kernel_release: Some("4.4.0".into()),
         memory: Some(1 << 33),
+        ..World::default()
     };
     let source = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fixtures/probe.c")).unwrap();
     let make = "all: $(patsubst %,%.o,$(shell seq 1 24))\n\t@true\n%.o:\n\t@gcc -w -O2 -c -o $@ probe.c\n";

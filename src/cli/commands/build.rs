@@ -4,15 +4,26 @@ use super::super::args::{Build, Global};
 use super::super::context::Context;
 use super::super::error::{CommandError, Failure, Kind};
 use super::super::shell::Shell;
-use crate::ops::{self, PackageReport, Report, Settings, State};
+use crate::ops::{self, PackageReport, Report, Settings, State, Vary};
 use crate::report::{Verdict, text};
 
 pub fn run(global: &Global, args: &Build, shell: &Shell) -> Result<(), Failure> {
+    let vary = match args.vary.as_slice() {
+        [] => None,
+        words => Some(Vary::read(words).map_err(|reason| {
+            CommandError::new(Kind::Mistake, format!("--vary: {reason}")).hint("`parton conditions` lists all")
+        })?),
+    };
     let context = Context::open(global, shell)?;
     context.with(|session| {
         let seeds = session.seeds()?;
         let plan = session.plan(&args.selection.target(), &seeds)?;
-        let settings = Settings { rebuild: args.rebuild, keep_going: args.keep_going, ..context.settings(&args.pace) };
+        let settings = Settings {
+            vary: vary.clone(),
+            rebuild: args.rebuild,
+            keep_going: args.keep_going,
+            ..context.settings(&args.pace)
+        };
         let report = ops::build(session, &plan, &seeds, &settings)?;
         show(global, shell, &report)?;
         judge(&report)
@@ -88,6 +99,10 @@ fn judge(report: &Report) -> Result<(), Failure> {
                         names.push(format!("{} is not reproducible", record.name));
                         error = error.hint(format!("both outputs are kept: `parton show {} --json`", record.name));
                     }
+                    Verdict::Leaks => {
+                        names.push(format!("{} leaks what the jail holds still otherwise", record.name));
+                        error = error.hint(format!("both outputs are kept: `parton show {} --json`", record.name));
+                    }
                     Verdict::Failed => {
                         names.push(format!("{} failed", record.name));
                         let log = format!("`parton log {}` shows the whole log", record.name);
@@ -104,7 +119,7 @@ fn judge(report: &Report) -> Result<(), Failure> {
             error.message = names.join("; ");
             let unproved = report.packages.iter().any(|p| matches!(p.state, State::Error { .. }));
             error.kind = match verdict {
-                Some(Verdict::Differs) => Kind::Differs,
+                Some(Verdict::Differs | Verdict::Leaks) => Kind::Differs,
                 _ if unproved => Kind::Source,
                 _ => Kind::Failed,
             };

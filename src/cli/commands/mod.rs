@@ -3,6 +3,7 @@
 pub mod build;
 pub mod check;
 pub mod closure;
+pub mod conditions;
 pub mod ddc;
 pub mod doctor;
 pub mod fetch;

@@ -149,7 +149,13 @@ const SCOPES_SIGNALS: i32 = 6;
 
 pub(super) fn proc_facts(view: &View<'_>) -> Attempt {
     let cpus = rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count());
-    let facts = proc::facts(&view.jail.world, cpus);
+    let world = &view.jail.world;
+    // What is shown of the processors must be what comes of itself: neither their number nor their model can be the true one.
+    let cpuinfo = match world.cpus.is_some() || world.cpu_model.is_some() {
+        true => Some(fs::read_to_string("/proc/cpuinfo").unwrap_or_default()),
+        false => None,
+    };
+    let facts = proc::facts(world, cpus, cpuinfo.as_deref());
     let names = match fs::read_dir("/proc") {
         Ok(names) => names,
         Err(error) => return stopped(error),

@@ -13,6 +13,7 @@ fn varied() -> World {
         random_addresses: true,
         kernel_release: Some("9.8.7-test".to_owned()),
         memory: Some(77 << 30),
+        ..World::default()
     }
 }
 
