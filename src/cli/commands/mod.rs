@@ -4,6 +4,7 @@ pub mod build;
 pub mod check;
 pub mod closure;
 pub mod ddc;
+pub mod diff;
 pub mod doctor;
 pub mod fetch;
 pub mod gc;
