@@ -25,14 +25,23 @@ pub(super) fn places(archive: Archive, a: View<'_>, b: View<'_>, scope: Scope<'_
         return Ok(Vec::new());
     }
     let (in_a, in_b) = (keyed(&left), keyed(&right));
-    let mut found = Finding { archive, format, a, b, scope, places: Vec::new(), following: Vec::new() };
+    let mut found = Finding {
+        archive,
+        format,
+        a,
+        b,
+        scope,
+        places: Vec::new(),
+        following: Vec::new(),
+        to_read: 2 * (a.len() + b.len()) + 1,
+    };
     found.order(&in_a, &in_b);
     // Tables of symbols and names change as a consequence of the members; they are told last.
     let table = |key: &Key<'_>| archive == Archive::Ar && matches!(key.0, b"/" | b"//" | b"/SYM64/");
     let at: BTreeMap<&Key<'_>, &Member> = in_b.iter().map(|(key, member)| (key, *member)).collect();
     let first = in_a.iter().filter(|(key, _)| !table(key));
     for (key, member) in first.chain(in_a.iter().filter(|(key, _)| table(key))) {
-        if scope.enough(&found.places) {
+        if scope.enough(&found.places) || found.to_read == 0 {
             return Ok(found.places);
         }
         match at.get(key) {
@@ -58,8 +67,6 @@ pub(super) fn places(archive: Archive, a: View<'_>, b: View<'_>, scope: Scope<'_
 
 fn keyed(index: &Index) -> Vec<(Key<'_>, &Member)> {
     let mut seen: BTreeMap<&[u8], u64> = BTreeMap::new();
-    let key = |member: &mut &'_ Member| member.name.clone();
-    let _ = key;
     index
         .members
         .iter()
@@ -81,6 +88,8 @@ struct Finding<'v, 'l> {
     places: Vec<Place>,
     /// What differs only because something else does, as long as nothing else is found.
     following: Vec<Place>,
+    /// How many bytes of members are still read.
+    to_read: u64,
 }
 
 impl Finding<'_, '_> {
@@ -107,22 +116,19 @@ impl Finding<'_, '_> {
         let name = shown(key);
         self.facts(&name, left, right)?;
         let (a, b) = (self.a.range(&left.content), self.b.range(&right.content));
+        // Members of a hostile zip archive may all be the same bytes; those of a real one do not overlap.
+        self.to_read = self.to_read.saturating_sub(a.len().max(b.len()));
+        if self.to_read == 0 && a.len().max(b.len()) > 0 {
+            let why = format!("member {name} and those behind it were not looked at: they overlap");
+            self.places.push(Place::Unseen { why: why.into() });
+            return Ok(());
+        }
         let content = if left.packing == right.packing && left.packing != Packing::Stored {
             packed::member(left.packing, a, b, self.scope)?
         } else if left.packing != right.packing {
             // Said by the header; what they hold may be the same.
             packed::unlike((left.packing, a), (right.packing, b), self.scope)?
         } else {
-            // Members of a hostile zip archive may all be the same bytes.
-            if self.archive == Archive::Zip {
-                let left = self.scope.budget.get();
-                self.scope.budget.set(left.saturating_sub(a.len().max(b.len())));
-                if left < a.len().max(b.len()) {
-                    let why = format!("member {name} was not looked at: the limit on unpacked bytes is passed");
-                    self.places.push(Place::Unseen { why: why.into() });
-                    return Ok(());
-                }
-            }
             compared(a, b, self.scope.deeper())?
         };
         if let Some((offset, found)) = content {
@@ -131,7 +137,8 @@ impl Finding<'_, '_> {
         }
         let (a, b) = (self.a.range(&left.tail).bytes(0, 512)?, self.b.range(&right.tail).bytes(0, 512)?);
         if a != b {
-            let place = Place::value(self.format, Unit::Member, name, "padding", hex(&a), hex(&b));
+            let at = a.iter().zip(&b).position(|(x, y)| x != y).unwrap_or(a.len().min(b.len()));
+            let place = Place::value(self.format, Unit::Member, name, "padding", hex(&a[at..]), hex(&b[at..]));
             // Behind a member of a zip archive lie its sizes and checksum again.
             let follows = self.archive == Archive::Zip || a.len() != b.len();
             if follows { &mut self.following } else { &mut self.places }.push(place);

@@ -223,7 +223,7 @@ pub enum Change {
     Field(Field),
     /// Its bytes.
     Content {
-        /// Of the first differing byte, within the part.
+        /// Of the first differing byte, within the part; 0 where only names differ that it refers to.
         offset: u64,
         /// Where, within the part.
         places: Vec<Place>,

@@ -53,11 +53,12 @@ use crate::tree::Tree;
 /// file, the names of an archive's members, and the hashes of a text's lines; [`Limits::table`] bounds each of the latter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Places told for one file, and for each part of it.
+    /// Places told for one file, and for each part of it; at least two, so that what was not looked at has room.
     pub places: usize,
     /// How deep parts within parts are looked into.
     pub depth: usize,
-    /// Bytes unpacked from what is compressed in one file, its members together; what comes after is not compared.
+    /// Bytes unpacked from what is compressed in one file, its members together, of each side; what comes after is not compared.
+    /// As much may lie in [`Limits::scratch`], for each file that is compared at the same time.
     pub unpacked: u64,
     /// Bytes of one table that is read whole: symbols, texts, bytecode, an image's chunk.
     pub table: usize,

@@ -132,7 +132,17 @@ fn parse(bytes: &[u8]) -> Option<Pyc> {
         header.push(("source size", word(8)?.to_string()));
         12
     };
-    let mut reader = Reader { bytes, at: start, version, objects: Vec::new(), shared: Vec::new(), count: 0, kept: 0 };
+    let mut reader = Reader {
+        bytes,
+        at: start,
+        version,
+        objects: Vec::new(),
+        shared: Vec::new(),
+        referable: Vec::new(),
+        open: None,
+        count: 0,
+        kept: 0,
+    };
     reader.object("code", 0)?;
     Some(Pyc { header, objects: reader.objects, shared: reader.shared, end: reader.at })
 }
@@ -143,7 +153,11 @@ struct Reader<'a> {
     version: u16,
     objects: Vec<Object>,
     shared: Vec<usize>,
+    /// What can be referred to, by its number: shown as it is, or by where it is.
+    referable: Vec<String>,
     count: usize,
+    /// The number that the object being read has, until its value is known.
+    open: Option<usize>,
     /// Bytes of all paths together: a hostile file must not make them many times its size.
     kept: usize,
 }
@@ -169,6 +183,9 @@ impl Reader<'_> {
         if self.kept > 64 * self.bytes.len() + (1 << 20) {
             return None;
         }
+        if let Some(slot) = self.open.take() {
+            self.referable[slot] = value.chars().take(SHOWN).collect();
+        }
         self.objects.push(Object { path: path.to_owned(), value });
         Some(())
     }
@@ -187,8 +204,15 @@ impl Reader<'_> {
         }
         let tag = self.byte()?;
         self.count += 1;
+        self.open = None;
         if tag & 0x80 != 0 {
             self.shared.push(self.count);
+            // Stays like this for what has parts.
+            self.referable.push(format!("(the same as {path})"));
+            self.kept += path.len();
+            if !matches!(tag & 0x7f, b'c' | b'(' | b')' | b'[' | b'{' | b'<' | b'>' | b':' | b'x') {
+                self.open = Some(self.referable.len() - 1);
+            }
         }
         match tag & 0x7f {
             b'0' => self.leaf(path, "NULL".to_owned())?,
@@ -250,8 +274,8 @@ impl Reader<'_> {
             b'r' => {
                 let number = self.word()?;
                 // Numbers shift with every object that is or is not shared: which one it is, is told by what it is.
-                let _ = number;
-                self.leaf(path, "(an object from before)".to_owned())?;
+                let value = self.referable.get(number)?.clone();
+                self.leaf(path, value)?;
             }
             b'(' | b'[' | b'<' | b'>' => {
                 let count = self.word()?;
@@ -296,8 +320,10 @@ impl Reader<'_> {
     fn code(&mut self, path: &str, depth: usize) -> Option<()> {
         let v = self.version;
         let numbers: &[&str] = match v {
-            ..3400 => &["arguments", "keyword arguments", "locals", "stack size", "flags"],
-            3400..3450 => &["arguments", "positional arguments", "keyword arguments", "locals", "stack size", "flags"],
+            ..3400 => &["arguments", "keyword arguments", "number of locals", "stack size", "flags"],
+            3400..3450 => {
+                &["arguments", "positional arguments", "keyword arguments", "number of locals", "stack size", "flags"]
+            }
             _ => &["arguments", "positional arguments", "keyword arguments", "stack size", "flags"],
         };
         for name in numbers {

@@ -142,6 +142,10 @@ impl Place {
                 match change {
                     Change::OnlyIn { side } => format!("{what}: only in {side}"),
                     Change::Field(field) if *unit == Unit::Member => format!("{what}: header {field}"),
+                    // Parts that are nothing but a value.
+                    Change::Field(Field { field, values }) if field == "value" => {
+                        format!("{what}: {} → {}", values.a, values.b)
+                    }
                     Change::Field(field) => format!("{what}: {field}"),
                     Change::Content { .. } => what,
                 }

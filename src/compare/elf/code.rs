@@ -6,7 +6,7 @@ use super::super::{Change, Format, Place, Sides, Unit, edits};
 use super::Pair;
 use super::parse::{self, Elf, Section};
 use super::symbols::{self, Symbol};
-use iced_x86::{Decoder, DecoderOptions, Formatter as _, Instruction, IntelFormatter, MemorySize, OpKind};
+use iced_x86::{Decoder, DecoderOptions, Formatter as _, Instruction, IntelFormatter, OpKind};
 use std::collections::BTreeMap;
 use std::io;
 
@@ -84,11 +84,12 @@ struct Names {
     known: BTreeMap<u64, (u64, String)>,
     /// Sections by address.
     sections: BTreeMap<u64, (u64, String)>,
+    relocatable: bool,
 }
 
 impl Names {
     fn read(elf: &Elf<'_>, section: &Section<'_>, scope: Scope<'_>) -> io::Result<Self> {
-        let most = scope.limits.table;
+        let most = scope.limits.table / 4;
         let of = |kind: u64| elf.sections.iter().find(|section| section.kind == kind);
         let table = of(parse::SYMBOLS).or_else(|| of(parse::DYNAMIC_SYMBOLS));
         let symbols = match table {
@@ -116,7 +117,7 @@ impl Names {
                 (section.address, (size, section.key.0.clone()))
             })
             .collect();
-        Ok(Self { functions, known, sections })
+        Ok(Self { functions, known, sections, relocatable: elf.relocatable })
     }
 
     /// An address by what lies there.
@@ -152,7 +153,10 @@ fn disassemble(bits: u32, code: &[u8], address: u64, names: &Names, room: &mut u
     options.set_hex_suffix("");
     options.set_uppercase_hex(false);
     options.set_space_after_operand_separator(true);
-    options.set_rip_relative_addresses(false);
+    options.set_branch_leading_zeros(false);
+    options.set_show_branch_size(false);
+    // What an object leads to is said by its relocations; until then there is only a distance.
+    options.set_rip_relative_addresses(names.relocatable);
     let mut lines = Vec::new();
     let mut instruction = Instruction::default();
     while decoder.can_decode() && *room > 0 {
@@ -165,12 +169,14 @@ fn disassemble(bits: u32, code: &[u8], address: u64, names: &Names, room: &mut u
                 let within = target.wrapping_sub(address);
                 // A jump within the function is told by where it leads in it.
                 let name = match within < code.len() as u64 {
+                    true if names.relocatable && target == instruction.next_ip() => Some("(relocated)".to_owned()),
                     true => Some(format!("+{within:#x}")),
+                    false if names.relocatable && target == instruction.next_ip() => Some("(relocated)".to_owned()),
                     false => names.name(target),
                 };
                 name.map(|name| (target, name))
             }
-            _ if instruction.is_ip_rel_memory_operand() => {
+            _ if instruction.is_ip_rel_memory_operand() && !names.relocatable => {
                 let target = instruction.ip_rel_memory_address();
                 names.name(target).map(|name| (target, name))
             }
@@ -185,9 +191,7 @@ fn disassemble(bits: u32, code: &[u8], address: u64, names: &Names, room: &mut u
             formatter.format(&instruction, &mut text);
         }
         if let Some((target, name)) = target {
-            // Both ways of writing the address, whichever the formatter chose.
             text = text.replace(&format!("{target:#x}"), &name);
-            debug_assert!(instruction.memory_size() == MemorySize::Unknown || !text.is_empty());
         }
         lines.push(Line { offset, text });
     }

@@ -1,5 +1,7 @@
 //! ELF files, section by section: what moved because something before it grew is not told, what changed is.
 
+#![expect(clippy::single_range_in_vec_init, reason = "a list of what is covered, and its end")]
+
 mod code;
 mod dwarf;
 mod notes;
@@ -9,13 +11,15 @@ mod texts;
 
 use super::bytes::View;
 use super::content::{Scope, compared};
-use super::{Change, Field, Format, Place, Side, Unit, packed};
+use super::{Change, Field, Format, Place, Side, Sides, Unit, packed};
 use parse::{Elf, Section, Value};
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 
 pub(super) const MAGIC: &[u8; 4] = b"\x7fELF";
+/// More of what only follows from something else is not kept.
+const FOLLOWING: usize = 1000;
 /// Bytes between sections are looked at up to here.
 const BETWEEN: usize = 1 << 20;
 
@@ -38,7 +42,12 @@ struct Told {
 
 impl Told {
     fn add(&mut self, follows: bool, place: Place) {
-        if follows { &mut self.following } else { &mut self.places }.push(place);
+        // Thousands of addresses that moved are not worth their memory.
+        match follows {
+            true if self.following.len() >= FOLLOWING => {}
+            true => self.following.push(place),
+            false => self.places.push(place),
+        }
     }
 
     fn all(mut self, scope: Scope<'_>) -> Vec<Place> {
@@ -60,7 +69,9 @@ pub(super) fn places(a: View<'_>, b: View<'_>, scope: Scope<'_>) -> io::Result<V
     };
     let (in_a, in_b) = (index(&left), index(&right));
     let mut left_to_read = 2 * (a.len() + b.len());
-    for section in &left.sections {
+    order(&left, &in_b, &right, &in_a, &mut told);
+    let causes = left.sections.iter().filter(|section| !consequence(section));
+    for section in causes.chain(left.sections.iter().filter(|section| consequence(section))) {
         if scope.enough(&told.places) {
             return Ok(told.places);
         }
@@ -81,8 +92,13 @@ pub(super) fn places(a: View<'_>, b: View<'_>, scope: Scope<'_>) -> io::Result<V
             return Ok(told.places);
         }
         let pair = Pair { elf: (&left, &right), section: (section, other), data: (section.data, other.data), scope };
-        if let Some(offset) = section.data.differ(&other.data, 1)?.first() {
-            let places = content(pair)?;
+        // Names that a table refers to lie in another section: the same bytes may mean something else.
+        let offset = match section.data.differ(&other.data, 1)?.first() {
+            None if renamed(pair)? => Some(0),
+            offset => offset,
+        };
+        let places = if offset.is_some() { content(pair)? } else { Vec::new() };
+        if let Some(offset) = offset.filter(|_| !places.is_empty()) {
             let more = places.len() > scope.limits.places;
             told.places.push(part(Change::Content { offset, places: first(places, scope), more }));
         }
@@ -104,12 +120,56 @@ pub(super) fn places(a: View<'_>, b: View<'_>, scope: Scope<'_>) -> io::Result<V
     Ok(told.all(scope))
 }
 
+/// Sections that change because others do; they are told last.
+fn consequence(section: &Section<'_>) -> bool {
+    let name = &section.key.0[..];
+    [
+        ".rel",
+        ".eh_frame",
+        ".gnu.hash",
+        ".hash",
+        ".note.gnu.build-id",
+        ".gnu_debuglink",
+        ".symtab",
+        ".strtab",
+        ".shstrtab",
+    ]
+    .iter()
+    .any(|prefix| name.starts_with(prefix))
+        || [".debug_aranges", ".debug_loc", ".debug_ranges", ".debug_rnglists"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+}
+
+/// Whether sections that both have come in another order.
+fn order(
+    left: &Elf<'_>,
+    in_b: &BTreeMap<(String, u64), usize>,
+    right: &Elf<'_>,
+    in_a: &BTreeMap<(String, u64), usize>,
+    told: &mut Told,
+) {
+    let common = left.sections.iter().filter(|section| in_b.contains_key(&section.key));
+    let also = right.sections.iter().filter(|section| in_a.contains_key(&section.key));
+    if let Some((section, _)) = common.zip(also).find(|(x, y)| x.key != y.key) {
+        let position = Sides { a: in_a[&section.key] as u64, b: in_b[&section.key] as u64 };
+        told.places.push(Place::Order { format: Format::Elf, name: section.key.0.clone(), position });
+    }
+}
+
 fn first(mut places: Vec<Place>, scope: Scope<'_>) -> Vec<Place> {
     places.truncate(scope.limits.places.max(1));
     places
 }
 
-/// What differs in a section, by what it holds. Never empty.
+/// Whether the names that two sections refer to differ.
+fn renamed(pair: Pair<'_, '_>) -> io::Result<bool> {
+    let Pair { elf, section: (x, y), scope, .. } = pair;
+    let refers = matches!(x.kind, parse::SYMBOLS | parse::DYNAMIC_SYMBOLS | parse::DYNAMIC) && x.kind == y.kind;
+    Ok(refers && elf.0.linked(x, scope.limits.table)? != elf.1.linked(y, scope.limits.table)?)
+}
+
+/// What differs in a section, by what it holds. Never empty where its bytes differ.
 fn content(pair: Pair<'_, '_>) -> io::Result<Vec<Place>> {
     let Pair { elf, section: (x, y), scope, .. } = pair;
     if x.compressed() && y.compressed() {
@@ -146,7 +206,8 @@ fn plain(pair: Pair<'_, '_>) -> io::Result<Vec<Place>> {
     if x.kind != y.kind {
         return Ok(runs.places());
     }
-    let most = scope.limits.table;
+    // What is made of a table of symbols is several times as large.
+    let most = scope.limits.table / if matches!(x.kind, parse::SYMBOLS | parse::DYNAMIC_SYMBOLS) { 4 } else { 1 };
     let tabled =
         matches!(x.kind, parse::SYMBOLS | parse::DYNAMIC_SYMBOLS | parse::TEXTS | parse::NOTES | parse::DYNAMIC)
             || x.strings()

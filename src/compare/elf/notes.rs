@@ -91,6 +91,52 @@ pub(super) fn dynamic(
     keyed(Unit::Dynamic, entries(one, p, names_p), entries(other, q, names_q)).all(scope)
 }
 
+fn tag_name(tag: u64) -> String {
+    const NAMES: [&str; 31] = [
+        "NULL",
+        "NEEDED",
+        "PLTRELSZ",
+        "PLTGOT",
+        "HASH",
+        "STRTAB",
+        "SYMTAB",
+        "RELA",
+        "RELASZ",
+        "RELAENT",
+        "STRSZ",
+        "SYMENT",
+        "INIT",
+        "FINI",
+        "SONAME",
+        "RPATH",
+        "SYMBOLIC",
+        "REL",
+        "RELSZ",
+        "RELENT",
+        "PLTREL",
+        "DEBUG",
+        "TEXTREL",
+        "JMPREL",
+        "BIND_NOW",
+        "INIT_ARRAY",
+        "FINI_ARRAY",
+        "INIT_ARRAYSZ",
+        "FINI_ARRAYSZ",
+        "RUNPATH",
+        "FLAGS",
+    ];
+    let known = usize::try_from(tag).ok().and_then(|tag| NAMES.get(tag));
+    match (known, tag) {
+        (Some(name), _) => (*name).to_owned(),
+        (_, 0x6fff_fef5) => "GNU_HASH".to_owned(),
+        (_, 0x6fff_fff0) => "VERSYM".to_owned(),
+        (_, 0x6fff_fff9) => "RELACOUNT".to_owned(),
+        (_, 0x6fff_fffe) => "VERNEED".to_owned(),
+        (_, 0x6fff_ffff) => "VERNEEDNUM".to_owned(),
+        (_, tag) => format!("{tag:#x}"),
+    }
+}
+
 fn entries(elf: &Elf<'_>, table: &[u8], names: &[u8]) -> Vec<Named> {
     let order = elf.order;
     let size = if order.wide { 16 } else { 8 };
@@ -109,7 +155,7 @@ fn entries(elf: &Elf<'_>, table: &[u8], names: &[u8]) -> Vec<Named> {
             29 => ("RUNPATH".to_owned(), text(value), false),
             30 => ("FLAGS".to_owned(), hex, false),
             0x6fff_fffb => ("FLAGS_1".to_owned(), hex, false),
-            tag => (format!("{tag:#x}"), hex, true),
+            tag => (tag_name(tag), hex, true),
         }
     };
     table.chunks_exact(size).map(entry).collect()

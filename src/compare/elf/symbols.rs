@@ -125,7 +125,7 @@ fn fields((one, x): (&Elf<'_>, &Symbol), (other, y): (&Elf<'_>, &Symbol), told: 
             ("binding", bind, false),
             ("visibility", symbol.other.to_string(), false),
             ("section", section, false),
-            ("value", format!("{:#x}", symbol.value), true),
+            ("address", format!("{:#x}", symbol.value), true),
             ("section number", symbol.section.to_string(), true),
         ]
     };

@@ -9,27 +9,20 @@ const SHOWN: usize = 160;
 
 /// Where two tables differ; empty where they do only behind the last text.
 pub(super) fn places(a: &[u8], b: &[u8], scope: Scope<'_>) -> Vec<Place> {
-    let split = |table: &[u8]| -> Vec<(usize, usize)> {
-        let mut at = 0;
-        let texts = table.split(|byte| *byte == 0).map(|text| {
-            let start = at;
-            at += text.len() + 1;
-            (start, start + text.len())
-        });
-        texts.collect()
-    };
-    let (x, y) = (split(a), split(b));
-    let of = |table: &'_ [u8], ranges: &[(usize, usize)]| -> Vec<Vec<u8>> {
-        ranges.iter().map(|(from, to)| table[*from..*to].to_vec()).collect()
-    };
-    let (left, right) = (of(a, &x), of(b, &y));
-    changed(&left, &right, Unit::Text, |at| format!("{:#x}", x[at].0), scope)
+    let (left, right): (Vec<&[u8]>, Vec<&[u8]>) = (a.split(zero).collect(), b.split(zero).collect());
+    // A text is named by where it lies in the first table.
+    let place = |at: usize| left[..at].iter().map(|text| text.len() + 1).sum::<usize>();
+    changed(&left, &right, Unit::Text, |at| format!("{:#x}", place(at)), scope)
+}
+
+fn zero(byte: &u8) -> bool {
+    *byte == 0
 }
 
 /// Which texts of two lists differ; those that were replaced by another are named by where they are.
-pub(super) fn changed(
-    left: &[Vec<u8>],
-    right: &[Vec<u8>],
+pub(super) fn changed<T: AsRef<[u8]> + PartialEq>(
+    left: &[T],
+    right: &[T],
     unit: Unit,
     name: impl Fn(usize) -> String,
     scope: Scope<'_>,
@@ -42,12 +35,16 @@ pub(super) fn changed(
             }
             found.push(match (left[x.clone()].get(at), right[y.clone()].get(at)) {
                 (Some(a), Some(b)) => {
+                    let (a, b) = (a.as_ref(), b.as_ref());
                     let same = a.iter().zip(b).position(|(a, b)| a != b).unwrap_or(a.len().min(b.len()));
                     let (a, b) = (shown(a, same), shown(b, same));
                     Place::value(Format::Elf, unit, name(x.start + at), "value", a, b)
                 }
-                (Some(text), None) => Place::only_in(Format::Elf, unit, shown(text, 0), Side::A),
-                (None, text) => Place::only_in(Format::Elf, unit, shown(text.map_or(&[], |text| text), 0), Side::B),
+                (Some(text), None) => Place::only_in(Format::Elf, unit, shown(text.as_ref(), 0), Side::A),
+                (None, text) => {
+                    let text = text.map_or(&[][..], |text| text.as_ref());
+                    Place::only_in(Format::Elf, unit, shown(text, 0), Side::B)
+                }
             });
         }
     }

@@ -1,12 +1,12 @@
 //! `tar` archives in all dialects, member by member, without judging them.
 
-use super::super::header::{BLOCK, Header};
+use super::super::header::{BLOCK, Header, number};
 use super::{Fact, HEADER, Index, Lister, Member, NAME, Packing, ReadAt, bytes_at};
 use crate::base::printable;
 use std::io;
 use std::ops::Range;
 
-/// The plain header: field, where, whether it is a number in octal digits.
+/// The plain header: field, where, whether it is a number.
 const FIELDS: [(&str, Range<usize>, bool); 15] = [
     ("name", 0..100, false),
     ("mode", 100..108, true),
@@ -113,8 +113,8 @@ pub(super) fn facts(heads: &[Vec<u8>]) -> Vec<Fact> {
             kind @ (b'x' | b'g' | b'X') => {
                 let which = if kind == b'g' { "global pax" } else { "pax" };
                 // Name, owner and time of the extended header itself.
-                for (field, at, octal) in FIELDS {
-                    facts.push(Fact::following(format!("{which} header {field}"), value(&block[at], octal)));
+                for (field, at, is_number) in FIELDS {
+                    facts.push(Fact::following(format!("{which} header {field}"), value(&block[at], is_number)));
                 }
                 for (key, value) in records(behind.get(..size).unwrap_or_default()) {
                     facts.push(Fact::new(format!("{which} {}", cut(key)), cut(value)));
@@ -125,8 +125,10 @@ pub(super) fn facts(heads: &[Vec<u8>]) -> Vec<Fact> {
                 facts.push(Fact::new(which, cut(behind.get(..size).unwrap_or_default().trim_ascii_end())));
             }
             _ => {
-                for (field, at, octal) in FIELDS {
-                    facts.push(Fact::new(field, value(&block[at], octal)));
+                for (field, at, is_number) in FIELDS {
+                    let shown = value(&block[at.clone()], is_number);
+                    let mode = number(&block[at]).filter(|_| field == "mode").map(|mode| format!("{mode:o}"));
+                    facts.push(Fact::new(field, mode.unwrap_or(shown)));
                 }
                 facts.push(Fact::following("checksum", value(&block[148..156], true)));
                 return facts;
@@ -138,14 +140,11 @@ pub(super) fn facts(heads: &[Vec<u8>]) -> Vec<Fact> {
     facts
 }
 
-fn value(field: &[u8], octal: bool) -> String {
+fn value(field: &[u8], is_number: bool) -> String {
     let end = field.iter().rposition(|byte| !matches!(byte, 0 | b' ')).map_or(0, |at| at + 1);
-    let text = printable(&field[..end]);
-    // Leading zeros only where a number is written in them.
-    match text.trim_start_matches('0') {
-        "" if octal && !text.is_empty() => "0".to_owned(),
-        digits if octal => digits.to_owned(),
-        _ => text,
+    match number(field).filter(|_| is_number && end > 0) {
+        Some(number) => number.to_string(),
+        None => printable(&field[..end]),
     }
 }
 

@@ -141,11 +141,12 @@ pub(super) fn facts(heads: &[Vec<u8>]) -> Vec<Fact> {
     facts.push(Fact::following("local size", n4(local, 22).to_string()));
     facts.push(Fact::new("local name", printable(local.get(30..30 + name).unwrap_or_default())));
     extras("local extra", local.get(30 + name..).unwrap_or_default(), &mut facts);
-    // The same time is told once.
-    let value = |field: &str| facts.iter().find(|fact| fact.field == field).map(|fact| fact.value.clone());
-    if value("mtime") == value("local mtime") {
-        facts.retain(|fact| fact.field != "local mtime");
-    }
+    // What both headers say is told once.
+    let told: Vec<(String, String)> = facts.iter().map(|fact| (fact.field.to_string(), fact.value.clone())).collect();
+    facts.retain(|fact| match fact.field.strip_prefix("local ") {
+        Some(field) => !told.iter().any(|(other, value)| other == field && *value == fact.value),
+        None => true,
+    });
     facts
 }
 
