@@ -8,6 +8,10 @@ use std::fmt::Write as _;
 const STYLE: &str = include_str!("html.css");
 /// With more differences than this, each is folded.
 const OPEN: usize = 40;
+/// With more than this, so is each directory.
+const OPEN_DIRS: usize = 2000;
+/// How much of its first place a folded file says.
+const GLANCE: usize = 100;
 
 /// The page.
 pub fn page(diff: &Diff) -> String {
@@ -33,9 +37,10 @@ pub fn page(diff: &Diff) -> String {
         let dir = directory(first);
         let length = rest.iter().take_while(|other| directory(other) == dir).count();
         let (group, others) = rest.split_at(length);
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "<details class=\"dir\" open><summary>{} <small>{}</small></summary>\n",
+            "<details class=\"dir\"{}><summary>{} <small>{}</small></summary>",
+            if diff.differences.len() <= OPEN_DIRS { " open" } else { "" },
             if dir.is_empty() { "(top)".to_owned() } else { format!("{}/", escaped(&dir)) },
             length
         );
@@ -84,19 +89,26 @@ fn difference(difference: &Difference, open: bool, out: &mut String) {
         difference.notes.iter().map(|note| format!("<p class=\"note\">{}</p>\n", escaped(note))).collect();
     match &difference.what {
         What::Content(content) => {
+            // A folded file says what its first place is.
+            let glance = content.places.first().filter(|_| open.is_empty()).map_or_else(String::new, |place| {
+                let line = place.to_string();
+                let end = if line.chars().nth(GLANCE).is_some() { "…" } else { "" };
+                format!(" {}{end}", line.chars().take(GLANCE).collect::<String>())
+            });
             let _ = write!(
                 out,
-                "<details class=\"file\"{open}><summary><code>{}</code><small>{}</small></summary>\n{notes}",
+                "<details class=\"file\"{open}><summary><code>{}</code><small>{}{}</small></summary>\n{notes}",
                 escaped(name),
-                escaped(&size(content))
+                escaped(&size(content)),
+                escaped(&glance)
             );
             places(&content.places, content.more, out);
             out.push_str("</details>\n");
         }
         what => {
-            let _ = write!(
+            let _ = writeln!(
                 out,
-                "<div class=\"file plain\"><code>{}</code> {}{notes}</div>\n",
+                "<div class=\"file plain\"><code>{}</code> {}{notes}</div>",
                 escaped(name),
                 escaped(&what.to_string())
             );
@@ -116,7 +128,7 @@ fn places(list: &[Place], more: bool, out: &mut String) {
 fn place(place: &Place, out: &mut String) {
     let (parts, more) = place.parts();
     if !parts.is_empty() {
-        let _ = write!(out, "<li><details open><summary>{}</summary>\n", escaped(&place.label()));
+        let _ = writeln!(out, "<li><details open><summary>{}</summary>", escaped(&place.label()));
         places(parts, more, out);
         out.push_str("</details></li>\n");
         return;
