@@ -89,6 +89,8 @@ pub enum Command {
     Ledger(Ledger),
     /// Diverse double-compiling: build the toolchain from a second seed too, and compare what the two come to
     Ddc(Ddc),
+    /// Show what differs between two files, directories or outputs, down to what is in archives and programs
+    Diff(Diff),
     /// Write a spec for the release at a URL
     New(New),
     /// Print the digests and the size of what a spec could pin: a URL, a file, a directory, a git commit
@@ -187,6 +189,26 @@ pub struct Ddc {
     /// How often and how fast.
     #[command(flatten)]
     pub pace: Pace,
+}
+
+/// `parton diff`.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// File, directory, digest of a tree in the store, or package: PKG or PKG@PROFILE, whose last output is meant
+    #[arg(value_name = "A")]
+    pub a: String,
+    /// The same to compare it with
+    #[arg(value_name = "B")]
+    pub b: String,
+    /// Write a page for a browser too, with everything in one file
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Show at most so many places in each file and in each part of one
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub places: u32,
+    /// Look so deep into parts within parts
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(0..=64))]
+    pub depth: u32,
 }
 
 /// `parton fetch`.

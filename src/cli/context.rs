@@ -52,6 +52,11 @@ fn workspace_root(global: &Global) -> Result<PathBuf, CommandError> {
     })
 }
 
+/// Whether there is a workspace here.
+pub fn in_workspace(global: &Global) -> bool {
+    workspace_root(global).is_ok()
+}
+
 /// Loads the workspace, with the warnings about it. Only `parton check` says them: they would stand before every answer.
 fn load(global: &Global, shell: &Shell) -> Result<(Workspace, Vec<Diagnostic>), CommandError> {
     let root = workspace_root(global)?;
@@ -212,6 +217,8 @@ pub fn translate(shell: &Shell, error: ops::Error) -> CommandError {
         | Error::Seed { .. }
         | Error::Unknown(_)
         | Error::NoHolder(_)
+        | Error::Nowhere(_)
+        | Error::NotComparable(_)
         | Error::NotDiverse(_)
         | Error::NoSeed
         | Error::NoToolchain(_)

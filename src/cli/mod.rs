@@ -61,6 +61,7 @@ fn run(cli: &Cli, shell: &Shell) -> Result<(), Failure> {
         Command::Closure(args) => commands::closure::closure(global, args, shell),
         Command::Ledger(args) => commands::closure::ledger(global, args, shell),
         Command::Ddc(args) => commands::ddc::run(global, args, shell),
+        Command::Diff(args) => commands::diff::run(global, args, shell),
         Command::New(args) => commands::new::run(global, args, shell),
         Command::Hash(args) => commands::hash::run(global, args, shell),
         Command::Init(args) => commands::init::run(global, args, shell),

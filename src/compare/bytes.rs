@@ -1,8 +1,10 @@
 //! Parts of files, and where two streams of bytes differ.
 
 use super::{Place, Sides};
+use crate::tree::index::ReadAt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 
 const CHUNK: usize = 128 << 10;
@@ -11,17 +13,28 @@ const GAP: u64 = 8;
 /// How many bytes of a run are shown.
 const SHOWN: usize = 16;
 
-/// A part of an open file. Reading it moves nothing, so parts of one file do not disturb each other.
+/// Where bytes are held.
+#[derive(Debug, Clone, Copy)]
+enum Held<'a> {
+    File(&'a File),
+    Memory(&'a [u8]),
+}
+
+/// A part of an open file, or of bytes in memory. Reading it moves nothing, so parts of one file do not disturb each other.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View<'a> {
-    file: &'a File,
+    held: Held<'a>,
     start: u64,
     len: u64,
 }
 
 impl<'a> View<'a> {
     pub(super) fn whole(file: &'a File) -> io::Result<Self> {
-        Ok(Self { file, start: 0, len: file.metadata()?.len() })
+        Ok(Self { held: Held::File(file), start: 0, len: file.metadata()?.len() })
+    }
+
+    pub(super) fn of(bytes: &'a [u8]) -> Self {
+        Self { held: Held::Memory(bytes), start: 0, len: bytes.len() as u64 }
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -31,7 +44,12 @@ impl<'a> View<'a> {
     /// A part of this part; what lies beyond its end is cut off.
     pub(super) fn part(&self, start: u64, len: u64) -> Self {
         let start = start.min(self.len);
-        Self { file: self.file, start: self.start + start, len: len.min(self.len - start) }
+        Self { held: self.held, start: self.start + start, len: len.min(self.len - start) }
+    }
+
+    /// The same, of a range.
+    pub(super) fn range(&self, range: &Range<u64>) -> Self {
+        self.part(range.start, range.end.saturating_sub(range.start))
     }
 
     /// Up to `max` bytes from `at` on; fewer at the end.
@@ -41,6 +59,11 @@ impl<'a> View<'a> {
         let filled = fill(&mut part.reader(), &mut bytes)?;
         bytes.truncate(filled);
         Ok(bytes)
+    }
+
+    /// All of it, if it is not longer than that.
+    pub(super) fn all(&self, max: usize) -> io::Result<Option<Vec<u8>>> {
+        if self.len > max as u64 { Ok(None) } else { self.bytes(0, max).map(Some) }
     }
 
     /// Where this part differs from another.
@@ -55,6 +78,16 @@ impl<'a> View<'a> {
     }
 }
 
+impl ReadAt for View<'_> {
+    fn size(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        fill(&mut self.part(at, buffer.len() as u64).reader(), buffer)
+    }
+}
+
 /// Reads a [`View`] from its beginning.
 #[derive(Debug)]
 pub(super) struct Reader<'a>(View<'a>);
@@ -62,7 +95,14 @@ pub(super) struct Reader<'a>(View<'a>);
 impl Read for Reader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let wanted = buffer.len().min(usize::try_from(self.0.len).unwrap_or(usize::MAX));
-        let read = self.0.file.read_at(&mut buffer[..wanted], self.0.start)?;
+        let read = match self.0.held {
+            Held::File(file) => file.read_at(&mut buffer[..wanted], self.0.start)?,
+            Held::Memory(bytes) => {
+                let from = usize::try_from(self.0.start).unwrap_or(usize::MAX);
+                buffer[..wanted].copy_from_slice(&bytes[from..from + wanted]);
+                wanted
+            }
+        };
         self.0.start += read as u64;
         self.0.len -= read as u64;
         Ok(read)
@@ -131,6 +171,7 @@ impl Runs {
 }
 
 /// Compares two streams byte by byte, and tells the first `max` runs (at least one) of differing bytes.
+#[cfg(test)]
 pub(super) fn differ(a: impl Read, b: impl Read, max: usize) -> io::Result<Runs> {
     in_chunks(a, b, max, CHUNK)
 }

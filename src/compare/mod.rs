@@ -5,47 +5,38 @@
 //! streamed, tables in them are read up to a bound, and whatever does not parse is compared as plain bytes. This room
 //! knows nothing of builds and never says which side is right.
 //!
-//! # As JSON
+//! What a file is, its first bytes say, never its name. Parts within parts are looked into as deep as [`Limits`] allow; what
+//! they keep from being looked at is told ([`Place::Unseen`]). What differs only because something else does (an offset, a
+//! checksum) is told only where nothing else is found.
 //!
-//! A difference is an object with `path` (a text; what is not printable is escaped), `notes` (texts), `what`, and:
-//!
-//! | `what` | further members |
+//! | page | what it reads |
 //! |---|---|
-//! | `only-in` | `side`: `a` or `b`; `kind`: `file`, `dir` or `link` |
-//! | `kind` | `a`, `b`: kinds |
-//! | `mode` | `a`, `b`: permissions as four octal digits |
-//! | `link-target` | `a`, `b`: texts |
-//! | `content` | `size`: `{a, b}`; `first_offset`; `differing`: bytes at equal offsets that differ, and those only one file has; `places`: a list; `more`: whether there are places beyond the list |
+//! | `trees`, `content` | two trees side by side; what a file is |
+//! | `archive`, `packed` | members of archives (listed by [`crate::tree::index`]); what is compressed |
+//! | `elf/` | headers, sections, symbols, notes, names in debugging information, functions |
+//! | `pyc`, `mo`, `png`, `text` | compiled Python, translations, images, lines |
+//! | `bytes`, `spool`, `edits` | parts of files and where they differ; what was unpacked; shortest scripts of edits |
 //!
-//! A place is an object with `place` and:
-//!
-//! | `place` | further members |
-//! |---|---|
-//! | `bytes` | `offset`; `a`, `b`: the first bytes there in hexadecimal, empty where a file ends |
-//! | `text-line` | `line`, counted from 1; `a`, `b`: the line or the part around the difference; null where a file ends |
-//! | `elf-header` | `field`, `a`, `b` |
-//! | `elf-section` | `name`; a change |
-//! | `ar-member` | `name`; a change |
-//! | `ar-order` | `name` of the first member that is elsewhere; `a`, `b`: its positions, counted from 0 |
-//! | `gzip-header` | `field`, `a`, `b` |
-//! | `gzip-content` | `offset`, `places` in the unpacked content |
-//! | `gzip-stream` | none: the content is the same, it was compressed in another way |
-//!
-//! A change is `change`: `only-in` with `side`; `field` with `field`, `a`, `b`; or `content` with `offset` of the first
-//! differing byte within the section or member, and `places` in it.
+//! What leaves as JSON is described in `docs/json.md`.
 
-mod ar;
+mod archive;
 mod bytes;
 mod content;
 mod difference;
+mod edits;
 mod elf;
-mod gzip;
+mod mo;
+mod packed;
+mod png;
+mod pyc;
 mod show;
+mod spool;
 mod text;
 mod trees;
 
-pub use difference::{Change, Content, Difference, Field, Kind, Mode, Place, Side, Sides, What};
-pub use trees::compare;
+pub use difference::{Change, Content, Difference, Field, Format, Kind, Mode, Place, Side, Sides, Unit, What};
+pub use show::Bytes;
+pub use trees::{compare, contents};
 
 use crate::base::{RelPath, printable};
 use std::io;
@@ -54,20 +45,30 @@ use std::path::{Path, PathBuf};
 #[cfg(doc)]
 use crate::tree::Tree;
 
-/// How much is looked at and told.
+/// How much is looked at and told. What a limit keeps from being looked at is told as [`Place::Unseen`]: nothing is taken
+/// for equal that was not compared.
+///
+/// They bound the memory of one comparison too: two buffers of 1 MiB for each level of [`Limits::depth`] that is packed
+/// (what is larger goes to [`Limits::scratch`]), what a decoder needs (512 MiB for the worst xz file), the tables of one ELF
+/// file, the names of an archive's members, and the hashes of a text's lines; [`Limits::table`] bounds each of the latter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Places told for one file, and for each part of it.
+    /// Places told for one file, and for each part of it; at least two, so that what was not looked at has room.
     pub places: usize,
     /// How deep parts within parts are looked into.
     pub depth: usize,
-    /// Bytes unpacked from what is compressed in one file, its members together; what comes after is not compared.
+    /// Bytes unpacked from what is compressed in one file, its members together, of each side; what comes after is not compared.
+    /// As much may lie in [`Limits::scratch`], for each file that is compared at the same time.
     pub unpacked: u64,
+    /// Bytes of one table that is read whole: symbols, texts, bytecode, an image's chunk.
+    pub table: usize,
+    /// Where what is unpacked is kept while it is compared, in files without a name.
+    pub scratch: PathBuf,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { places: 16, depth: 4, unpacked: 1 << 30 }
+        Self { places: 16, depth: 12, unpacked: 4 << 30, table: 64 << 20, scratch: PathBuf::from("/var/tmp") }
     }
 }
 

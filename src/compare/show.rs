@@ -1,7 +1,8 @@
 //! Differences as one line each, for people.
 
-use super::{Change, Content, Difference, Field, Kind, Mode, Place, Side, What};
+use super::{Change, Content, Difference, Field, Format, Kind, Mode, Place, Side, Unit, What};
 use serde::{Serialize, Serializer};
+use std::borrow::Cow;
 use std::fmt::{self, Display};
 
 impl Serialize for Mode {
@@ -76,39 +77,105 @@ fn first(places: &[Place], more: bool, f: &mut fmt::Formatter<'_>) -> fmt::Resul
     }
 }
 
-impl Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Serialize for Place {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        struct Body<'a>(&'a Place);
+        impl Serialize for Body<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                Place::serialize(self.0, serializer)
+            }
+        }
+        #[derive(Serialize)]
+        struct Tagged<'a> {
+            place: Cow<'static, str>,
+            #[serde(flatten)]
+            body: Body<'a>,
+        }
+        Tagged { place: self.kind(), body: Body(self) }.serialize(serializer)
+    }
+}
+
+impl Place {
+    /// What kind of place it is, as it is written in JSON.
+    pub fn kind(&self) -> Cow<'static, str> {
+        let of = |format: &Format, what: &str| Cow::Owned(format!("{}-{what}", format.name()));
         match self {
-            Self::Bytes { offset, hex } => {
-                write!(f, "byte {offset:#x}: {} → {}", Bytes(&hex.a), Bytes(&hex.b))
+            Self::Bytes { .. } => "bytes".into(),
+            Self::TextLine { .. } => "text-line".into(),
+            Self::Instruction { .. } => "instruction".into(),
+            Self::Unseen { .. } => "unseen".into(),
+            Self::Header { format, .. } => of(format, "header"),
+            Self::Part { format, unit, .. } => of(format, unit.name()),
+            Self::Order { format, .. } => of(format, "order"),
+            Self::Content { format, .. } => of(format, "content"),
+            Self::Stream { format } => of(format, "stream"),
+        }
+    }
+
+    /// The place in a line of text, without the [`parts`](Self::parts) of it.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Bytes { offset, hex } => format!("byte {offset:#x}: {} → {}", Bytes(&hex.a), Bytes(&hex.b)),
+            Self::TextLine { line, line_b, text } => match (&text.a, &text.b) {
+                (Some(a), Some(b)) => format!("line {line}: '{a}' → '{b}'"),
+                (Some(a), None) => format!("line {line} only in the first: '{a}'"),
+                (None, b) => format!("line {line_b} only in the second: '{}'", b.as_deref().unwrap_or_default()),
+            },
+            Self::Instruction { offset, text } => match (&text.a, &text.b) {
+                (Some(a), Some(b)) => format!("+{offset:#x}: {a} → {b}"),
+                (Some(a), None) => format!("+{offset:#x} only in the first: {a}"),
+                (None, b) => format!("+{offset:#x} only in the second: {}", b.as_deref().unwrap_or_default()),
+            },
+            Self::Header { format, field } => match format {
+                Format::Elf => format!("ELF header: {field}"),
+                Format::Text => field.to_string(),
+                format => format!("{} header: {field}", format.name()),
+            },
+            Self::Part { unit, name, change, .. } => {
+                let what = match unit {
+                    Unit::SourceName => "source name",
+                    Unit::Dynamic => "dynamic entry",
+                    Unit::Frame | Unit::Rest => "",
+                    unit => unit.name(),
+                };
+                let what = if what.is_empty() { name.clone() } else { format!("{what} {name}") };
+                match change {
+                    Change::OnlyIn { side } => format!("{what}: only in {side}"),
+                    Change::Field(field) if *unit == Unit::Member => format!("{what}: header {field}"),
+                    // Parts that are nothing but a value.
+                    Change::Field(Field { field, values }) if field == "value" => {
+                        format!("{what}: {} → {}", values.a, values.b)
+                    }
+                    Change::Field(field) => format!("{what}: {field}"),
+                    Change::Content { .. } => what,
+                }
             }
-            Self::TextLine { line, text } => {
-                let show = |text: &Option<String>| text.as_ref().map_or("(end)".to_owned(), |text| format!("'{text}'"));
-                write!(f, "line {line}: {} → {}", show(&text.a), show(&text.b))
+            Self::Order { format, name, position } => {
+                let what = match format {
+                    Format::Ar | Format::Tar | Format::Cpio | Format::Zip => "members",
+                    Format::Elf => "sections",
+                    Format::Png => "chunks",
+                    _ => "entries",
+                };
+                format!("{what} in another order: {name} is number {} → {}", position.a, position.b)
             }
-            Self::ElfHeader(field) => write!(f, "ELF header: {field}"),
-            Self::ElfSection { name, change } => write!(f, "section {name}: {change}"),
-            Self::ArMember { name, change: Change::Field(field) } => write!(f, "member {name}: header {field}"),
-            Self::ArMember { name, change } => write!(f, "member {name}: {change}"),
-            Self::ArOrder { name, position } => {
-                write!(f, "members in another order: {name} is number {} → {}", position.a, position.b)
-            }
-            Self::GzipHeader(field) => write!(f, "gzip header: {field}"),
-            Self::GzipContent { places, .. } => {
-                f.write_str("unpacked: ")?;
-                first(places, false, f)
-            }
-            Self::GzipStream => f.write_str("the same content compressed to other bytes"),
+            Self::Content { format: Format::Text, .. } => "as text".to_owned(),
+            Self::Content { .. } => "unpacked".to_owned(),
+            Self::Stream { .. } => "the same content compressed to other bytes".to_owned(),
+            Self::Unseen { why } => why.to_string(),
         }
     }
 }
 
-impl Display for Change {
+impl Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OnlyIn { side } => write!(f, "only in {side}"),
-            Self::Field(field) => field.fmt(f),
-            Self::Content { places, .. } => first(places, false, f),
+        f.write_str(&self.label())?;
+        match self.parts() {
+            ([], _) => Ok(()),
+            (places, more) => {
+                f.write_str(": ")?;
+                first(places, more, f)
+            }
         }
     }
 }
@@ -119,8 +186,9 @@ impl Display for Field {
     }
 }
 
-/// Bytes given in hexadecimal, as text where they are text.
-struct Bytes<'a>(&'a str);
+/// Bytes given in hexadecimal, shown as text where they are text.
+#[derive(Debug, Clone, Copy)]
+pub struct Bytes<'a>(pub &'a str);
 
 impl Display for Bytes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

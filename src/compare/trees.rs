@@ -1,6 +1,7 @@
 //! Walking two trees side by side.
 
 use super::bytes::View;
+use super::content::Scope;
 use super::{Content, Difference, Error, Kind, Limits, Mode, Side, Sides, What, content};
 use crate::base::{RelPath, printable};
 use crate::tree::{Entry, Tree};
@@ -8,6 +9,7 @@ use rayon::prelude::*;
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode as OpenMode, OFlags, ResolveFlags};
 use rustix::io::Errno;
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::fs::File;
 use std::io;
@@ -126,18 +128,23 @@ impl<'a> Root<'a> {
 
 fn files(roots: &(Root<'_>, Root<'_>), path: &RelPath, limits: &Limits) -> Result<Content, Error> {
     let (file_a, file_b) = (roots.0.file(path)?, roots.1.file(path)?);
-    let read = || {
-        let (a, b) = (View::whole(&file_a)?, View::whole(&file_b)?);
-        let runs = a.differ(&b, limits.places)?;
-        let Some(first_offset) = runs.first() else { return Ok(None) };
-        let mut budget = limits.unpacked;
-        let (places, more) = content::places(a, b, &runs, limits, 0, &mut budget)?;
-        let size = Sides { a: runs.len.0, b: runs.len.1 };
-        Ok(Some(Content { size, first_offset, differing: runs.differing, places, more }))
-    };
     // Which of the two could not be read does not reach us through the streams; the path is the same in both.
-    match read().map_err(|e| roots.0.error("compare", path, e))? {
+    match contents(&file_a, &file_b, limits).map_err(|e| roots.0.error("compare", path, e))? {
         Some(content) => Ok(content),
         None => Err(Error::Changed { path: path.clone() }),
     }
+}
+
+/// Where two open files differ; `None` if they do not.
+///
+/// # Errors
+/// One can't be read, or what is unpacked can't be kept meanwhile.
+pub fn contents(a: &File, b: &File, limits: &Limits) -> io::Result<Option<Content>> {
+    let (a, b) = (View::whole(a)?, View::whole(b)?);
+    let runs = a.differ(&b, limits.places)?;
+    let Some(first_offset) = runs.first() else { return Ok(None) };
+    let budget = Cell::new(limits.unpacked);
+    let found = content::places(a, b, &runs, Scope { limits, depth: 0, budget: &budget })?;
+    let size = Sides { a: runs.len.0, b: runs.len.1 };
+    Ok(Some(Content { size, first_offset, differing: runs.differing, places: found.places, more: found.more }))
 }

@@ -6,6 +6,7 @@ mod build;
 mod closure;
 mod conditions;
 mod ddc;
+mod diff;
 mod doctor;
 mod export;
 mod fetch;
@@ -20,6 +21,7 @@ mod shell;
 mod sources;
 
 pub use crate::build::Error as RoundError;
+pub use crate::compare::Limits as DiffLimits;
 pub use crate::plan::{ArchiveSeed, ArchivedPackage, PackageSeed, Seed, Target};
 pub use crate::sandbox::Status;
 pub use crate::store::Store as OpenStore;
@@ -27,6 +29,7 @@ pub use build::{LogTail, PackageReport, Report, Settings, State, build};
 pub use closure::{closure, ledger};
 pub use conditions::{KnobFacts, Vary, Varying, conditions};
 pub use ddc::ddc;
+pub use diff::{Side, diff, side};
 pub use doctor::{Diagnosis, Problem, Uncontrolled, WallFound, doctor};
 pub use export::{Exported, export_seed};
 pub use fetch::{FetchReport, FetchedPackage, fetch};
@@ -187,6 +190,14 @@ pub enum Error {
     /// A pattern of the seed's recipe that fits nothing: it would hide a change in the packages.
     #[error("the seed's recipe removes '{0}', but nothing of that name is in its packages")]
     SeedPattern(String),
+    /// A name that means nothing that could be compared.
+    #[error(
+        "'{0}' is neither a file or directory, nor the digest of a tree in the store, nor a package of this workspace"
+    )]
+    Nowhere(String),
+    /// Neither a file nor a directory.
+    #[error("{}: neither a regular file nor a directory", .0.display())]
+    NotComparable(PathBuf),
     /// No result of a package is known.
     #[error("nothing is known of '{0}' yet; `parton build {0}` builds it")]
     Unknown(String),

@@ -285,7 +285,9 @@ fn differences(store: &Store, rounds: &[Outcome]) -> Result<Vec<Differing>, Erro
 pub fn compared(store: &Store, one: TreeDigest, other: TreeDigest) -> Result<Vec<compare::Difference>, Error> {
     let path = |tree| store.tree_path(tree)?.ok_or_else(|| Error::from(crate::build::Error::NoTree(tree)));
     let (a, b) = (path(one)?, path(other)?);
-    Ok(compare::compare(&a, &Tree::scan(&a)?, &b, &Tree::scan(&b)?, &compare::Limits::default())?)
+    let stage = store.stage()?;
+    let limits = compare::Limits { scratch: stage.path().to_owned(), ..compare::Limits::default() };
+    Ok(compare::compare(&a, &Tree::scan(&a)?, &b, &Tree::scan(&b)?, &limits)?)
 }
 
 /// The default limits with what the spec says otherwise.

@@ -5,7 +5,9 @@
 
 pub mod closure;
 pub mod ddc;
+pub mod diff;
 pub mod graph;
+pub mod html;
 mod record;
 pub mod text;
 

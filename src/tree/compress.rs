@@ -2,7 +2,7 @@
 
 use super::Error;
 use super::bunzip::Bunzip;
-use flate2::bufread::GzDecoder;
+use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use std::io::{self, BufRead, Chain, Cursor, Read};
 
 /// Dictionaries (xz) and windows (zstd) may make a decoder hold this many bytes; the largest in honest use is 1 GiB for
@@ -17,6 +17,26 @@ type Peeked<R> = Chain<Cursor<Vec<u8>>, R>;
 pub(super) struct Decoder<'a> {
     pub format: &'static str,
     pub plain: Box<dyn Read + 'a>,
+}
+
+/// The plain content of bytes compressed with gzip, bzip2, xz or zstd, and which of them it was. Errors of the format come
+/// as errors of reading.
+///
+/// # Errors
+/// The bytes begin like none of them, or do not go on like it.
+pub fn unpacked<'a>(input: impl BufRead + 'a) -> Result<(&'static str, Box<dyn Read + 'a>), Error> {
+    let Decoder { format, plain } = decoder(input)?;
+    if format == "archive" { Err(Error::UnknownFormat) } else { Ok((format, plain)) }
+}
+
+/// The plain content of a raw deflate stream, as zip archives hold it.
+pub fn inflated<'a>(input: impl BufRead + 'a) -> Box<dyn Read + 'a> {
+    Box::new(DeflateDecoder::new(input))
+}
+
+/// The plain content of a zlib stream, as ELF sections and PNG files hold it.
+pub fn unzlibbed<'a>(input: impl BufRead + 'a) -> Box<dyn Read + 'a> {
+    Box::new(ZlibDecoder::new(input))
 }
 
 /// Chooses a decoder by the first bytes. What looks like none of the formats is passed on as it is.

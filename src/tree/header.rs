@@ -67,7 +67,7 @@ impl<'a> Header<'a> {
 }
 
 /// A number as headers write it: octal digits between spaces and NULs, or binary when the first bit is set.
-fn number(field: &[u8]) -> Option<i128> {
+pub(super) fn number(field: &[u8]) -> Option<i128> {
     let (first, rest) = field.split_first()?;
     if first & 0x80 != 0 {
         // Two's complement without the marking bit, at most 95 bits.

@@ -1,7 +1,7 @@
 //! A file tree as a value. The only parser of foreign archives and the only writer of canonical ones.
 //!
 //! **What enters:** a directory ([`Tree::scan`]), an archive ([`unpack`], [`unpack_deb`]), the bytes of a program
-//! ([`elf::facts`]). **What leaves:** a [`Tree`], its [digest](Tree::digest), a canonical archive ([`pack`]), files
+//! ([`elf::facts`]) or of an archive that is only to be looked at ([`index`], [`unpacked`]). **What leaves:** a [`Tree`], its [digest](Tree::digest), a canonical archive ([`pack`]), files
 //! beneath a directory that the caller names. **What is promised:** nothing is created, read or removed outside that
 //! directory or through a link in it; every byte that comes from an archive is counted against [`Limits`] before it is
 //! kept; every refusal has a name ([`Error`]). **What this room refuses to know:** where directories lie, what a
@@ -39,6 +39,7 @@ mod dir;
 pub mod elf;
 mod error;
 mod header;
+pub mod index;
 mod layers;
 mod layout;
 mod list;
@@ -52,6 +53,7 @@ mod unpack;
 use crate::base::{Blake3, RelPath};
 use std::collections::BTreeMap;
 
+pub use compress::{inflated, unpacked, unzlibbed};
 pub use copy::{Files, copy, set_times};
 pub use error::Error;
 pub use layers::Layers;

@@ -1,7 +1,12 @@
 //! What `compare` says about real files that differ in one known way, and about hostile ones.
 
+mod bounds;
+mod build;
+mod command;
+mod formats;
+
 use crate::tree::archive::ar;
-use parton::compare::{Content, Difference, Error, Limits, Place, What, compare};
+use parton::compare::{Content, Difference, Error, Format, Limits, Place, What, compare};
 use parton::tree::Tree;
 use proptest::prelude::*;
 use std::fs;
@@ -97,7 +102,7 @@ fn text_lines() {
     pair.write("g", "same\nend\n", "same\nend\nmore\x1b[2J\n");
     assert_eq!(
         pair.lines(),
-        ["f: line 2: 'two' → '2' (size 14 → 12)", "g: line 3: (end) → 'more\\u{1b}[2J' (size 9 → 18)"]
+        ["f: line 2: 'two' → '2' (size 14 → 12)", "g: line 3 only in the second: 'more\\u{1b}[2J' (size 9 → 18)"]
     );
 }
 
@@ -212,7 +217,7 @@ fn gzip_headers_contents_and_streams() {
 fn the_same_content_compressed_in_another_way() {
     let pair = Pair::new();
     pair.run("seq 10000 | gzip -n5 >f.gz", "seq 10000 | gzip -n6 >f.gz");
-    assert_eq!(pair.content().places, [Place::GzipStream]);
+    assert_eq!(pair.content().places, [Place::Stream { format: Format::Gzip }]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ pub mod check;
 pub mod closure;
 pub mod conditions;
 pub mod ddc;
+pub mod diff;
 pub mod doctor;
 pub mod fetch;
 pub mod gc;

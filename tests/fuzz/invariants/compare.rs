@@ -22,7 +22,7 @@ pub fn check(bytes: &[u8]) {
     };
     let ((a_dir, a_tree), (b_dir, b_tree)) = (side("a", a), side("b", b));
     // Small enough to be met.
-    let limits = Limits { places: 6, depth: 3, unpacked: 64 << 20 };
+    let limits = Limits { places: 6, depth: 3, unpacked: 64 << 20, table: 1 << 20, ..Limits::default() };
     let found = compare(&a_dir, &a_tree, &b_dir, &b_tree, &limits).unwrap();
     let again = compare(&a_dir, &a_tree, &b_dir, &b_tree, &limits).unwrap();
     let swapped = compare(&b_dir, &b_tree, &a_dir, &a_tree, &limits).unwrap();
