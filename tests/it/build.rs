@@ -396,6 +396,12 @@ fn the_store_a_build_leaves_is_sound_and_can_be_swept() {
     assert_eq!(again["packages"][0]["state"]["kind"], "known", "a sweep keeps what a package's name means");
     assert_eq!(first["packages"][0]["output"], again["packages"][0]["output"]);
 
+    // A package means its last output, with whichever profile.
+    assert_eq!(env.run(&["diff", "sound", "sound@seed"]).ok().stdout, "no differences\n");
+    env.write("other/usr/x", "y\n");
+    let told = env.run(&["diff", "sound", "other"]).code(3).stdout;
+    assert!(told.contains("usr/x\n  line 1: 'x' → 'y'\n"), "{told}");
+
     let path = env.command(&["store", "path", "sound"]).output().unwrap();
     let file = std::path::Path::new(String::from_utf8(path.stdout).unwrap().trim()).join("usr/x");
     std::fs::write(&file, "y").unwrap();

@@ -1,5 +1,10 @@
 //! What `compare` says about real files that differ in one known way, and about hostile ones.
 
+mod bounds;
+mod build;
+mod command;
+mod formats;
+
 use crate::tree::archive::ar;
 use parton::compare::{Content, Difference, Error, Format, Limits, Place, What, compare};
 use parton::tree::Tree;
