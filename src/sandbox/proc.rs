@@ -119,6 +119,11 @@ fn processors(machine: &str, count: u32, model: Option<&str>) -> String {
     }
 }
 
+/// What stands for a machine's own text where that can't be had.
+pub(super) fn unknown_processors(count: u32) -> String {
+    (0..count).map(|cpu| other(cpu, "generic x86-64")).collect()
+}
+
 /// What differs from one processor to the next.
 const NUMBERS: [&str; 4] = ["processor", "core id", "apicid", "initial apicid"];
 

@@ -68,7 +68,11 @@ pub(super) fn enter(
     let stock = stock()?;
     let world = &jail.world;
     let cpuinfo = match world.cpus.is_some() || world.cpu_model.is_some() {
-        true => Some(fs::read_to_string("/proc/cpuinfo").wall("world", "read", "/proc/cpuinfo")?),
+        true => Some(match fs::read_to_string("/proc/cpuinfo") {
+            // A /proc of processes only, which tells nothing of the machine.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => proc::unknown_processors(machine.cpus),
+            text => text.wall("world", "read", "/proc/cpuinfo")?,
+        }),
         false => None,
     };
     let facts = proc::facts(world, machine.cpus, cpuinfo.as_deref());

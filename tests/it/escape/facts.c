@@ -10,7 +10,11 @@
 
 static char text[1 << 16];
 
-static int varied(void) { return *bait("CONTROL") || getenv("PARTON_NOISE") != 0; }
+/* Every further round tells of another kernel. */
+static int varied(void) {
+    struct utsname u;
+    return *bait("CONTROL") || !uname(&u) && strstr(u.release, "-varied");
+}
 static void same(const char *seen, const char *name, const char *where) {
     size_t length = strlen(bait(name));
     if (length && !strncmp(seen, bait(name), length)) escaped("%s says %s", where, bait(name));

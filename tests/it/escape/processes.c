@@ -6,6 +6,7 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
+#include <sys/utsname.h>
 
 static char text[65536];
 static pid_t target(void) { return atoi(bait("TARGET")); }
@@ -119,8 +120,9 @@ static void one_processors(void) {
     int process = target();
     long n = syscall(SYS_sched_getaffinity, process, sizeof mask, mask);
     errno = 0;
-    /* Pretended success is none: what it has is compared. */
-    if (n > 0 && getenv("PARTON_NOISE")) return held("answers are made up in this round");
+    /* Pretended success is none. Every further round tells of another kernel. */
+    struct utsname u;
+    if (n > 0 && !uname(&u) && strstr(u.release, "-varied")) return held("answers are made up in this round");
     judge(n < 0 ? n : syscall(SYS_sched_setaffinity, process, n, mask), "sched_setaffinity");
 }
 static void everybody_priority(void) {
