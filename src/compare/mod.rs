@@ -40,6 +40,7 @@ mod content;
 mod difference;
 mod elf;
 mod gzip;
+pub mod search;
 mod show;
 mod text;
 mod trees;
