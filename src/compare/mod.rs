@@ -36,6 +36,7 @@
 
 mod ar;
 mod bytes;
+pub mod cause;
 mod content;
 mod difference;
 mod elf;

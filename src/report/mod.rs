@@ -8,5 +8,6 @@ pub mod ddc;
 pub mod graph;
 mod record;
 pub mod text;
+pub mod why;
 
 pub use record::{Differing, Glance, Record, SCHEMA, SignatureEvidence, SourceEvidence, Verdict};
