@@ -250,7 +250,9 @@ fn headline(finding: &Explained) -> String {
         (Kind::Leak, Some(Confidence::Confirmed)) => format!("{RED}{BOLD}{cause}{RESET}{class}"),
         (Kind::Leak, _) => format!("{RED}{BOLD}{cause}{RESET}, very likely{class}"),
         (Kind::Witnessed, _) => {
-            format!("{RED}{BOLD}{cause}{RESET}{class}, by what the bytes hold; they differ even under the same conditions")
+            format!(
+                "{RED}{BOLD}{cause}{RESET}{class}, by what the bytes hold; they differ even under the same conditions"
+            )
         }
         (Kind::Nondeterministic, _) if finding.any.is_empty() => {
             format!("{YELLOW}{BOLD}nondeterministic by itself{RESET}: a race, or true randomness")

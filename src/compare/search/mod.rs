@@ -236,11 +236,13 @@ impl Search {
         let mut open: Vec<&Class> = classes.iter().filter(|class| !class.settled).collect();
         open.sort_by_key(|class| std::cmp::Reverse(class.sites.len()));
         open.truncate(CLASSES);
-        let failing = classes.iter().find(|class| class.is_build()).map(|class| class.fits.as_slice()).unwrap_or_default();
+        let failing =
+            classes.iter().find(|class| class.is_build()).map(|class| class.fits.as_slice()).unwrap_or_default();
         let mut best: Option<(f64, Moved)> = None;
         for moved in self.candidates(&open, usable) {
             let fails = share(failing, |cause| cause.differs(moved));
-            let gain = |class: &&Class| self.gain(class, moved) * if class.is_build() { 1.0 } else { 1.0 - fails };
+            let gain =
+                |class: &&Class| self.gain(class, moved, usable) * if class.is_build() { 1.0 } else { 1.0 - fails };
             let gain: f64 = open.iter().map(gain).sum();
             if gain > 1e-6 && best.is_none_or(|(most, _)| gain > most + 1e-9) {
                 best = Some((gain, moved));
@@ -271,15 +273,27 @@ impl Search {
         classes.into_iter().map(|class| self.finding(class, usable)).collect()
     }
 
+    /// Places that agree with no cause, and yet with themselves. Where they are parts of an entry, the whole of it may fit.
+    pub fn not_understood(&self) -> BTreeSet<Site> {
+        let unfit = |class: &Class| class.settled && class.fits.is_empty() && class.contradiction.is_none();
+        self.classes().into_iter().filter(unfit).flat_map(|class| class.sites).collect()
+    }
+
     fn finding(&self, class: Class, usable: Moved) -> Finding {
         let verdict = self.verdict(&class, usable);
-        let left = (0..class.differed.len()).map(|last| self.tiers.fitting(&outcomes(&self.builds, &class.differed[..=last])).len());
+        let left = (0..class.differed.len())
+            .map(|last| self.tiers.fitting(&outcomes(&self.builds, &class.differed[..=last])).len());
         Finding { left: left.collect(), verdict, sites: class.sites, differed: class.differed }
     }
 
     fn verdict(&self, class: &Class, usable: Moved) -> Verdict {
         if let Some(builds) = class.contradiction {
-            return Verdict::Nondeterministic { only_with: self.only_with(class), builds, ones: class.ones, of: class.of };
+            return Verdict::Nondeterministic {
+                only_with: self.only_with(class),
+                builds,
+                ones: class.ones,
+                of: class.of,
+            };
         }
         let Some(lead) = class.lead() else {
             if class.fits.is_empty() && class.settled {
@@ -302,9 +316,7 @@ impl Search {
             _ => None,
         };
         let same_way = match (alone.as_slice(), self.first(usable)) {
-            ([build], Some(all)) if lead.cause.enough().count() == 1 => {
-                Some(found(*build) == found(all))
-            }
+            ([build], Some(all)) if lead.cause.enough().count() == 1 => Some(found(*build) == found(all)),
             _ => None,
         };
         let confidence = if confirmed { Confidence::Confirmed } else { Confidence::Likely };
@@ -446,7 +458,8 @@ impl Search {
         let known = outcomes(&self.builds, &class.differed);
         let mut found = None;
         for index in 0..self.count {
-            let (with, without): (Vec<_>, Vec<_>) = known.iter().partition(|(moved, _)| moved.covers(Moved::one(index)));
+            let (with, without): (Vec<_>, Vec<_>) =
+                known.iter().partition(|(moved, _)| moved.covers(Moved::one(index)));
             if without.iter().any(|(_, differs)| *differs) {
                 continue;
             }
@@ -461,10 +474,9 @@ impl Search {
     }
 
     /// How much a build would tell of a class.
-    fn gain(&self, class: &Class, moved: Moved) -> f64 {
+    fn gain(&self, class: &Class, moved: Moved, usable: Moved) -> f64 {
         let repeats = || if self.repeats(class).contains(&moved) { 1.0 } else { 0.0 };
         let Some(lead) = class.fits.iter().max_by(|a, b| a.share.total_cmp(&b.share)) else {
-            let usable = self.usable(std::slice::from_ref(class));
             let quiet = self.repeats(class).is_empty();
             return if quiet && self.singles(class, usable).any(|set| set == moved) { 0.8 } else { repeats() };
         };
@@ -478,6 +490,9 @@ impl Search {
         if others > 0.0 && class.lead().is_some() {
             let beaten = if expected { 1.0 - differs } else { differs };
             gain += 0.2 * beaten * total / others;
+        }
+        if class.lead().is_some_and(|lead| self.untried(class, lead.cause, usable).any(|set| set == moved)) {
+            gain += 0.3;
         }
         if !class.sure(lead) && expected == (class.ones * 2 <= class.of) {
             gain += 0.05;

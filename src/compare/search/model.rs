@@ -2,6 +2,7 @@
 
 use super::moved::Moved;
 use serde::{Deserialize, Serialize};
+use std::cell::OnceCell;
 
 /// What makes a place differ: any one of some conditions, or several others together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -52,39 +53,51 @@ pub(super) struct Shape {
     pub causes: Vec<Cause>,
 }
 
-/// Shapes in order of their simplicity: what a tier can explain, the next one is not asked for.
-pub(super) struct Tiers(Vec<Vec<Shape>>);
+/// Shapes in order of their simplicity: what a tier can explain, the next one is not asked for. Most searches need only the
+/// first, and the others are large: each is made when it is asked for.
+pub(super) struct Tiers {
+    count: usize,
+    made: [OnceCell<Vec<Shape>>; 3],
+}
 
 impl Tiers {
     pub fn new(count: usize) -> Self {
+        Self { count, made: Default::default() }
+    }
+
+    fn tier(&self, tier: usize) -> Vec<Shape> {
+        let count = self.count;
         let sets = |size| subsets(count, size);
         let any = |size| sets(size).into_iter().map(|any| Cause { any, together: Moved::NONE }).collect();
         let together = |size| sets(size).into_iter().map(|together| Cause { any: Moved::NONE, together }).collect();
-        let mixed = sets(2).into_iter().flat_map(|together| {
-            let others = Moved::all(count).without(together);
-            others.iter().map(move |one| Cause { any: Moved::one(one), together }).collect::<Vec<_>>()
-        });
-        Self(vec![
-            vec![
+        let mixed = || {
+            let with = |together: Moved| {
+                let others = Moved::all(count).without(together);
+                others.iter().map(move |one| Cause { any: Moved::one(one), together }).collect::<Vec<_>>()
+            };
+            sets(2).into_iter().flat_map(with).collect()
+        };
+        match tier {
+            0 => vec![
                 Shape { share: 0.9, causes: any(1) },
                 Shape { share: 0.04, causes: any(2) },
                 Shape { share: 0.03, causes: together(2) },
             ],
-            vec![
+            1 => vec![
                 Shape { share: 0.01, causes: any(3) },
-                Shape { share: 0.01, causes: mixed.collect() },
+                Shape { share: 0.01, causes: mixed() },
                 Shape { share: 0.01, causes: together(3) },
             ],
-            vec![Shape { share: 0.01, causes: any(4) }],
-        ])
+            _ => vec![Shape { share: 0.01, causes: any(4) }],
+        }
     }
 
     /// The simplest causes that agree with every build, the likeliest first, each with its share before anything was built and
     /// with how many causes its shape has.
     pub fn fitting(&self, outcomes: &[(Moved, bool)]) -> Vec<Fit> {
-        for tier in &self.0 {
+        for (number, made) in self.made.iter().enumerate() {
             let mut fits = Vec::new();
-            for shape in tier {
+            for shape in made.get_or_init(|| self.tier(number)) {
                 let share = shape.share / shape.causes.len().max(1) as f64;
                 let agree = |cause: &&Cause| outcomes.iter().all(|(moved, differs)| cause.differs(*moved) == *differs);
                 let of = shape.causes.len();
@@ -123,7 +136,8 @@ fn subsets(count: usize, size: usize) -> Vec<Moved> {
 /// of `count` it differed.
 pub(super) fn by_chance(ones: usize, count: usize) -> f64 {
     let rate = ones as f64 / count.max(1) as f64;
-    let power = |base: f64, times: usize| if times == 0 { 1.0 } else { base.powi(i32::try_from(times).unwrap_or(i32::MAX)) };
+    let power =
+        |base: f64, times: usize| if times == 0 { 1.0 } else { base.powi(i32::try_from(times).unwrap_or(i32::MAX)) };
     power(rate, ones) * power(1.0 - rate, count - ones)
 }
 

@@ -3,11 +3,12 @@
 use super::places::Places;
 use crate::base::printable;
 use crate::build::{Conditions, Knob, Outcome};
-use crate::compare::cause::{holds, holds_word, moment, reordered};
+use crate::compare::cause::{Moment, holds, holds_word, moment, reordered};
 use crate::compare::search::Site;
 use crate::report::why::Clue;
 use fs_err as fs;
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 /// Bytes of a file that are looked through.
@@ -22,6 +23,9 @@ pub struct Facts {
     /// When it ran, by its own clock.
     from: i64,
     to: i64,
+    /// When it ran, by the clock of this machine, which files that it made have their times from.
+    outside: Option<(i64, i64)>,
+    wall: i64,
     pid_base: u32,
 }
 
@@ -45,18 +49,29 @@ impl Facts {
         }
         strong.extend(world.kernel_release.clone().map(|text| (Knob::Kernel, "the kernel's release", text)));
         strong.extend(world.cpu_model.clone().map(|text| (Knob::CpuFacts, "the processor's model", text)));
-        strong.extend(conditions.noise.keys().map(|name| (Knob::Environment, "a variable of the environment", name.clone())));
+        strong.extend(
+            conditions.noise.keys().map(|name| (Knob::Environment, "a variable of the environment", name.clone())),
+        );
         let mut weak = vec![
             (Knob::Jobs, "the number of jobs", conditions.jobs.to_string()),
             (Knob::Uid, "the user's id", conditions.uid.to_string()),
         ];
         weak.extend(world.cpus.map(|cpus| (Knob::Cpus, "the number of processors", cpus.to_string())));
         weak.extend(world.memory.map(|bytes| (Knob::Memory, "the size of the memory", (bytes >> 10).to_string())));
-        weak.extend(conditions.terminal.size.map(|(wide, _)| (Knob::Terminal, "the terminal's width", wide.to_string())));
+        weak.extend(
+            conditions.terminal.size.map(|(wide, _)| (Knob::Terminal, "the terminal's width", wide.to_string())),
+        );
         let from = world.clock_start.unwrap_or(0) + world.clock_offset;
         let pid_base = world.pid_base.unwrap_or(0);
         // A build's clock starts a little before its first phase.
-        Self { strong, weak, from, to: from + outcome.wall.as_secs().cast_signed() + 2, pid_base }
+        let wall = outcome.wall.as_secs().cast_signed() + 2;
+        Self { strong, weak, from, to: from + wall, outside: None, wall, pid_base }
+    }
+
+    /// Adds when the build's output came into the store, and so when it ran.
+    pub fn made(self, output: &Path) -> Self {
+        let came = fs::symlink_metadata(output).ok().map(|meta| meta.ctime());
+        Self { outside: came.map(|came| (came - self.wall - 60, came + 2)), ..self }
     }
 }
 
@@ -110,8 +125,25 @@ fn strong(before: &Facts, after: &Facts, a: &[u8], b: &[u8]) -> Vec<Clue> {
     {
         let what = format!("the time of the build ({})", other.form);
         found.push(clue(Some(Knob::Clock), &what, &one.text, &other.text));
+    } else if let (Some(before), Some(after)) = (before.outside, after.outside)
+        && let (Some(one), Some(other)) = (stamp(a, before), stamp(b, after))
+        && one.text != other.text
+    {
+        let what = format!("the time at which a file was made ({})", other.form);
+        found.push(clue(Some(Knob::Clock), &what, &one.text, &other.text));
     }
     found
+}
+
+/// A time within a window, also in the octal digits of tar.
+fn stamp(bytes: &[u8], (from, to): (i64, i64)) -> Option<Moment> {
+    let mut runs = bytes.split(|byte| !(b'0'..=b'7').contains(byte)).filter(|run| run.len() == 11);
+    let octal = runs.find_map(|run| {
+        let text = std::str::from_utf8(run).ok()?;
+        let value = i64::from_str_radix(text, 8).ok()?;
+        (from..=to).contains(&value).then(|| Moment { form: "the octal digits of tar", text: text.to_owned() })
+    });
+    octal.or_else(|| moment(bytes, from, to).filter(|moment| moment.form.contains("since 1970")))
 }
 
 /// What the bytes of a place say in two builds. `line` are both versions, where the place is a line of a text.

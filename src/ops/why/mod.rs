@@ -70,11 +70,11 @@ pub fn why(session: &Session<'_>, name: &str, settings: &WhySettings) -> Result<
     if !settings.fresh {
         inquiry.recall()?;
     }
-    let mut search = inquiry.search()?;
+    let mut search = inquiry.search();
     while let Some(question) = search.next() {
         session.go_on()?;
         inquiry.build(question)?;
-        search = inquiry.search()?;
+        search = inquiry.search();
     }
     inquiry.report(&search)
 }
@@ -132,10 +132,13 @@ impl<'a> Inquiry<'a> {
         let mut plain = Conditions::at(drv, 1, jobs, cpus, &seeded);
         plain.world.clock_start = Some(NOON);
         let mut all = Conditions::with(drv, 2, jobs, cpus, &Knob::ALL.into());
+        // A clock that passes the end of a year while the build runs is a race of its own.
+        let clock = BTreeMap::from([(Knob::Clock, "later-year".to_owned())]);
+        all = all.taking(&Conditions::at(drv, 2, jobs, cpus, &clock), &[Knob::Clock].into());
         // What showed a difference will show it again.
         if let Some(round) = differing_round(session, drv)? {
-            let knobs: BTreeSet<Knob> = round.levels.keys().copied().filter(|knob| *knob != Knob::Jobs).collect();
-            all = all.taking(&round, &knobs);
+            let is_still = |knob: &Knob| !matches!(knob, Knob::Clock | Knob::Jobs);
+            all = all.taking(&round, &round.levels.keys().copied().filter(is_still).collect());
         }
         let mut to = Encoder::new("parton.why", 1);
         to.put(&drv);
@@ -238,7 +241,7 @@ impl<'a> Inquiry<'a> {
                 let (a, b): (PathBuf, PathBuf) = (path(first)?, path(other)?);
                 let limits = compare::Limits { places: places::MOST + 1, ..compare::Limits::default() };
                 let differences = compare::compare(&a, &Tree::scan(&a)?, &b, &Tree::scan(&b)?, &limits)?;
-                let found = places::of(&differences)?;
+                let found = places::of(&differences, &a, &b)?;
                 if one.question.purpose == Purpose::All {
                     let facts = clues::Facts::new(&self.conditions(one.question.moved), &one.outcome);
                     let before = clues::Facts::new(&self.plain, &self.builds[0].outcome);
@@ -254,11 +257,23 @@ impl<'a> Inquiry<'a> {
         Ok(())
     }
 
-    /// The search with all that is known. Files that differ in too many places count as one place, in all builds.
-    fn search(&self) -> Result<Search, Error> {
-        let mut search = Search::new(Knob::ALL.len(), self.budget);
+    /// The search with all that is known. Files that differ in too many places count as one place, in all builds; and so do
+    /// those whose places do not behave as any cause would have it: a comparison may hide one place behind another.
+    fn search(&self) -> Search {
         let every = self.found.iter().flatten().flatten();
-        let many: BTreeSet<&String> = every.filter(|(_, places)| places.are_many()).map(|(path, _)| path).collect();
+        let mut whole: BTreeSet<String> =
+            every.filter(|(_, places)| places.are_many()).map(|(path, _)| path.clone()).collect();
+        let search = self.search_with(&whole);
+        let hidden: Vec<Site> = search.not_understood().into_iter().filter(|site| !site.part.is_empty()).collect();
+        if hidden.is_empty() {
+            return search;
+        }
+        whole.extend(hidden.into_iter().map(|site| site.path));
+        self.search_with(&whole)
+    }
+
+    fn search_with(&self, many: &BTreeSet<String>) -> Search {
+        let mut search = Search::new(Knob::ALL.len(), self.budget);
         for (site, knob) in &self.hints {
             let known = if many.contains(&site.path) { places::whole(&site.path) } else { site.clone() };
             search.hint(known, *knob as usize);
@@ -267,12 +282,15 @@ impl<'a> Inquiry<'a> {
             let seen = match found {
                 None => Seen::Failed,
                 Some(found) => Seen::Output {
-                    differing: found.iter().flat_map(|(path, places)| places.sites(path, many.contains(path))).collect(),
+                    differing: found
+                        .iter()
+                        .flat_map(|(path, places)| places.sites(path, many.contains(path)))
+                        .collect(),
                 },
             };
             search.tell(one.question.moved, seen);
         }
-        Ok(search)
+        search
     }
 
     fn report(&self, search: &Search) -> Result<Why, Error> {
@@ -295,7 +313,7 @@ impl<'a> Inquiry<'a> {
             let wanted: BTreeSet<Knob> = finding.any.union(&finding.together).copied().collect();
             sources.suspects(finding, &wanted)?;
         }
-        findings.sort_by_key(|finding| (finding.kind, std::cmp::Reverse(finding.confidence)));
+        findings.sort_by_key(|finding| (finding.kind, finding.class, std::cmp::Reverse(finding.confidence)));
         let exhausted = self.builds.len() >= self.budget;
         let open = findings.iter().any(|finding| {
             finding.kind == Kind::Open || finding.confidence == Some(compare::search::Confidence::Likely)
@@ -389,11 +407,11 @@ impl<'a> Inquiry<'a> {
             Ok(output.map(|tree| self.session.store.tree_path(tree)).transpose()?.flatten())
         };
         let (Some(before), Some(after)) = (tree(a)?, tree(b)?) else { return Ok(Vec::new()) };
-        let facts = |build: usize| {
+        let facts = |build: usize, tree: &PathBuf| {
             let one = &self.builds[build];
-            clues::Facts::new(&self.conditions(one.question.moved), &one.outcome)
+            clues::Facts::new(&self.conditions(one.question.moved), &one.outcome).made(tree)
         };
-        let (one, other) = (facts(a), facts(b));
+        let (one, other) = (facts(a, &before), facts(b, &after));
         let mut found = BTreeSet::new();
         for site in places.iter().take(4) {
             let line = self.found[b].as_ref().and_then(|found| found.get(&site.path)?.line(&site.part));

@@ -6,6 +6,7 @@ use crate::compare::Difference;
 use crate::compare::search::Site;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// A file that differs in more places counts as one.
 pub const MOST: usize = 48;
@@ -31,7 +32,7 @@ pub fn whole(path: &str) -> Site {
 }
 
 /// The places of all entries.
-pub fn of(differences: &[Difference]) -> Result<BTreeMap<String, Places>, Error> {
+pub fn of(differences: &[Difference], a: &Path, b: &Path) -> Result<BTreeMap<String, Places>, Error> {
     let mut found: BTreeMap<String, Places> = BTreeMap::new();
     for difference in differences {
         let path = String::from_utf8_lossy(difference.path.as_path().as_os_str().as_encoded_bytes()).into_owned();
@@ -39,7 +40,12 @@ pub fn of(differences: &[Difference]) -> Result<BTreeMap<String, Places>, Error>
         // Read as JSON, so that formats which this room has never heard of have places too.
         let value = serde_json::to_value(difference).map_err(std::io::Error::other)?;
         entry.more |= value.get("more").and_then(Value::as_bool).unwrap_or(false);
+        let is_line = |place: &Value| place.get("place").and_then(Value::as_str) == Some("text-line");
         match value.get("places").and_then(Value::as_array) {
+            // A comparison tells people no more lines than they want to read; here every one counts.
+            Some(places) if places.iter().any(is_line) => {
+                entry.lines(&a.join(difference.path.as_path()), &b.join(difference.path.as_path()))?;
+            }
             Some(places) => {
                 for place in places {
                     walk(entry, "", place)?;
@@ -91,6 +97,27 @@ fn walk(entry: &mut Places, within: &str, place: &Value) -> Result<(), Error> {
 }
 
 impl Places {
+    /// Holds two texts against each other line by line. With lines more or less, no line can be known again in the next
+    /// build: the text is one place.
+    fn lines(&mut self, a: &Path, b: &Path) -> Result<(), Error> {
+        let (a, b) = (fs_err::read(a)?, fs_err::read(b)?);
+        let (left, right): (Vec<&[u8]>, Vec<&[u8]>) =
+            (a.split(|byte| *byte == b'\n').collect(), b.split(|byte| *byte == b'\n').collect());
+        self.more |= left.len() != right.len();
+        for (number, (one, other)) in left.iter().zip(&right).enumerate().filter(|(_, (one, other))| one != other) {
+            let shown = |line: &[u8]| String::from_utf8_lossy(line).into_owned();
+            let part = Part { digest: Blake3::of(other), line: Some((shown(one), shown(other))) };
+            self.parts.insert(format!("line {}", number + 1), part);
+            if self.parts.len() > MOST {
+                break;
+            }
+        }
+        if self.parts.is_empty() {
+            self.parts.insert("lines".to_owned(), Part { digest: Blake3::of(&b), line: None });
+        }
+        Ok(())
+    }
+
     /// Whether they are too many to be told apart.
     pub fn are_many(&self) -> bool {
         self.more || self.parts.len() > MOST
