@@ -80,7 +80,13 @@ impl World {
                 Place::Race(rate) => u64::from(self.dice.chance(rate)),
                 Place::Provoked(index, rate) => u64::from(moved.covers(Moved::one(index)) && self.dice.chance(rate)),
                 Place::Random => self.dice.roll(),
-                Place::Both(cause, rate) => if self.dice.chance(rate) { 2 } else { leaked(cause) },
+                Place::Both(cause, rate) => {
+                    if self.dice.chance(rate) {
+                        2
+                    } else {
+                        leaked(cause)
+                    }
+                }
             });
         }
         if self.first.is_empty() {
@@ -210,8 +216,13 @@ fn one_leak_among_many_conditions_is_found_in_eight_builds() {
         }
     }
     let mean = |list: &[usize]| list.iter().sum::<usize>() as f64 / list.len() as f64;
-    say(&format!("single: found {:.2} (most {}), confirmed {:.2} (most {})", mean(&found), found.iter().max().unwrap(),
-        mean(&confirmed), confirmed.iter().max().unwrap()));
+    say(&format!(
+        "single: found {:.2} (most {}), confirmed {:.2} (most {})",
+        mean(&found),
+        found.iter().max().unwrap(),
+        mean(&confirmed),
+        confirmed.iter().max().unwrap()
+    ));
     assert!(found.iter().all(|builds| *builds <= 8), "{found:?}");
     assert!(confirmed.iter().all(|builds| *builds <= 24), "{confirmed:?}");
 }
@@ -226,7 +237,78 @@ fn no_race_is_called_a_leak() {
 
 #[expect(clippy::print_stdout, reason = "figures, shown with --nocapture")]
 fn say(text: &str) {
-    println!("{text}");
+    println!("measured: {text}");
+}
+
+/// What differs at random only where something is moved is a race that it provokes, or blamed on just that.
+#[test]
+fn a_provoked_race_is_blamed_on_nothing_else() {
+    for (number, rate) in [0.2, 0.5, 0.9].into_iter().enumerate() {
+        let places = vec![Place::Provoked(5, rate), Place::Leak(Cause::one(9)), Place::Leak(pair(1, 2))];
+        let mut world = World::new(number as u64, 26, places);
+        let search = world.search(48, |_| {});
+        let findings = search.findings();
+        let finding = findings.iter().find(|finding| finding.sites.contains(&site(0))).unwrap();
+        match &finding.verdict {
+            Verdict::Nondeterministic { only_with, .. } => assert!(only_with.is_none_or(|index| index == 5)),
+            Verdict::Leak { cause, .. } => assert_eq!(*cause, Cause::one(5)),
+            Verdict::Open { .. } | Verdict::NotUnderstood { .. } => {}
+        }
+    }
+}
+
+#[test]
+fn a_control_shows_what_is_never_the_same_and_what_a_race_covers() {
+    let places = vec![Place::Random, Place::Both(Cause::one(4), 0.5), Place::Leak(Cause::one(4))];
+    let mut world = World::new(3, 26, places);
+    let search = world.search(32, |_| {});
+    let verdict = |index: usize| {
+        let findings = search.findings();
+        findings.into_iter().find(|finding| finding.sites.contains(&site(index))).map(|finding| finding.verdict)
+    };
+    assert!(matches!(verdict(0), Some(Verdict::Nondeterministic { builds: (0, 2), .. })));
+    assert!(matches!(verdict(1), Some(Verdict::Nondeterministic { .. })));
+    assert_eq!(named(&search, Confidence::Confirmed), BTreeMap::from([(site(2), Cause::one(4))]));
+}
+
+#[test]
+fn what_breaks_the_build_is_found_and_then_left_out() {
+    let places = vec![Place::Leak(Cause::one(20)), Place::Leak(pair(3, 8))];
+    let mut world = World::new(5, 26, places);
+    world.breaks = Some(Cause::one(11));
+    let search = world.search(64, |_| {});
+    let build = Site { path: String::new(), part: String::new() };
+    let all = named(&search, Confidence::Likely);
+    let right = BTreeMap::from([(build, Cause::one(11)), (site(0), Cause::one(20)), (site(1), pair(3, 8))]);
+    assert_eq!(all, right);
+}
+
+#[test]
+fn a_witness_shortens_the_search() {
+    let builds = |witness: bool| {
+        let mut world = World::new(7, 26, vec![Place::Leak(Cause::one(17))]);
+        let mut search = Search::new(26, 32);
+        if witness {
+            search.hint(site(0), 17);
+        }
+        while let Some(question) = search.next() {
+            search.tell(question.moved, world.build(question.moved));
+        }
+        assert_eq!(named(&search, Confidence::Confirmed), BTreeMap::from([(site(0), Cause::one(17))]));
+        search.builds().len()
+    };
+    assert!(builds(true) <= 8 && builds(true) < builds(false), "{} {}", builds(true), builds(false));
+}
+
+/// A search that is told again what it knew asks what it would have asked.
+#[test]
+fn a_search_is_resumed_by_its_history() {
+    let mut world = World::new(11, 26, vec![Place::Leak(Cause::one(2)), Place::Leak(either(&[7, 13]))]);
+    world.search(32, |search| {
+        let mut again = Search::new(26, 32);
+        search.builds().iter().for_each(|build| again.tell(build.moved, build.seen.clone()));
+        assert_eq!(again.next(), search.next());
+    });
 }
 
 #[test]
