@@ -194,6 +194,13 @@ pub const HABITS: &[Habit] = &[
         "LC_ALL=C date -u -d \"@$SOURCE_DATE_EPOCH\" instead of the time of the build",
     ),
     habit(
+        &["time-zone"],
+        3,
+        &["date", "`date", "$(date", "(date"],
+        &["-u", "--utc"],
+        "date -u: the time zone is that of the builder",
+    ),
+    habit(
         &["clock"],
         2,
         &[
@@ -677,6 +684,7 @@ mod tests {
         assert!(of("find . -name '*.o' | sort", "directory-order").is_none());
         assert!(of("hostname > x", "clock").is_none());
         assert!(of("gzip -n -9 x", "clock").is_none());
+        assert!(of("date -d @86400 +%H", "time-zone").is_some_and(|remedy| remedy.contains("date -u")));
     }
 
     #[test]
