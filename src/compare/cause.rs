@@ -133,10 +133,9 @@ pub fn reordered(a: &[u8], b: &[u8]) -> Option<&'static str> {
         };
         a != b && a.len() == b.len() && sorted(a) == sorted(b)
     };
-    let (line, blank): (fn(&u8) -> bool, fn(&u8) -> bool) = (|byte| *byte == b'\n', |byte| byte.is_ascii_whitespace());
-    if same(line) {
+    if same(|byte| *byte == b'\n') {
         Some("the same lines in another order")
-    } else if same(blank) {
+    } else if same(|byte| byte.is_ascii_whitespace()) {
         Some("the same words in another order")
     } else if same(|byte| !byte.is_ascii_graphic()) {
         Some("the same names in another order")
