@@ -79,6 +79,8 @@ pub enum Command {
     Log(Log),
     /// Open a shell in the jail of a package: at the failed state if its last build failed
     Shell(Shell),
+    /// Say why the rounds of a package differ: build it under chosen conditions until the causes are known
+    Why(Why),
     /// Say why a package would be built again
     WhyRebuild(Package),
     /// Show which package needs which
@@ -256,6 +258,23 @@ pub struct Shell {
     #[arg(short, long, value_name = "SCRIPT")]
     pub command: Option<String>,
     /// Start from unpacked sources even if a failed state was kept
+    #[arg(long)]
+    pub fresh: bool,
+}
+
+/// `parton why`.
+#[derive(Debug, Args)]
+pub struct Why {
+    /// Package
+    #[arg(value_name = "PKG")]
+    pub package: String,
+    /// How many builds there may be in all; it ends earlier when every cause is certain
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(2..=500))]
+    pub builds: u32,
+    /// Jobs of each build that does not vary them [default: number of processors]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub jobs: Option<u32>,
+    /// Forget what earlier runs of this command built
     #[arg(long)]
     pub fresh: bool,
 }

@@ -55,6 +55,7 @@ fn run(cli: &Cli, shell: &Shell) -> Result<(), Failure> {
         Command::Show(args) => commands::show::run(global, args, shell),
         Command::Log(args) => commands::log::run(global, args, shell),
         Command::Shell(args) => commands::shell::run(global, args, shell),
+        Command::Why(args) => commands::why::run(global, args, shell),
         Command::WhyRebuild(args) => commands::why_rebuild::run(global, args, shell),
         Command::Conditions => commands::conditions::run(global, shell),
         Command::Graph(args) => commands::graph::run(global, args, shell),

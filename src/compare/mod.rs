@@ -21,6 +21,7 @@
 
 mod archive;
 mod bytes;
+pub mod cause;
 mod content;
 mod difference;
 mod edits;
@@ -29,6 +30,7 @@ mod mo;
 mod packed;
 mod png;
 mod pyc;
+pub mod search;
 mod show;
 mod spool;
 mod text;

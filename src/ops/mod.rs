@@ -19,6 +19,7 @@ mod package;
 mod seed;
 mod shell;
 mod sources;
+mod why;
 
 pub use crate::build::Error as RoundError;
 pub use crate::compare::Limits as DiffLimits;
@@ -40,6 +41,7 @@ pub use inspect::{Verified, WhyRebuild, gc, graph, verify_store, why_rebuild};
 pub use new::{NewSpec, new_spec, write_new};
 pub use seed::{Resolved, resolve as resolve_seed};
 pub use shell::{Opened, open_shell};
+pub use why::{WhySettings, why};
 
 use crate::base::{Blake3, Cancel, Diagnostic, Events};
 use crate::build as rounds;
@@ -217,6 +219,14 @@ pub enum Error {
         /// Whose.
         package: String,
         /// Why.
+        reason: String,
+    },
+    /// A package does not build even under plain conditions, so that there is nothing to hold other builds against.
+    #[error("{package} does not build under plain conditions ({reason}); `parton build {package}` shows how it fails")]
+    Baseline {
+        /// Which.
+        package: String,
+        /// How it ended.
         reason: String,
     },
     /// A round could not be executed.

@@ -10,5 +10,6 @@ pub mod graph;
 pub mod html;
 mod record;
 pub mod text;
+pub mod why;
 
 pub use record::{Differing, Glance, Moved, Record, SCHEMA, SignatureEvidence, SourceEvidence, Varied, Verdict};

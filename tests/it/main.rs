@@ -24,6 +24,7 @@ mod seed;
 mod spec;
 mod store;
 mod tree;
+mod why;
 mod zoo;
 
 use std::collections::BTreeSet;

@@ -19,6 +19,7 @@ pub mod seed;
 pub mod shell;
 pub mod show;
 pub mod store;
+pub mod why;
 pub mod why_rebuild;
 
 use super::error::Failure;
