@@ -13,7 +13,8 @@ ls -U parts > $to/directory-order
 ls -i parts/* | sort -n | sed 's/.* //' > $to/inode-order
 stat -f -c %T /tmp > $to/file-system
 sh -c 'echo "lock $$" | sed "s/...$//"' > $to/pid-base
-grep '\[stack\]' /proc/self/maps | cut -d- -f1 > $to/addresses
+# Where the program itself lies: the stack depends on the environment too.
+sed -n '1s/-.*//p' /proc/self/maps > $to/addresses
 uname -r > $to/kernel
 sed -n 's/^MemTotal: *//p' /proc/meminfo > $to/memory
 od -An -N8 -tx1 /dev/urandom > $to/random
