@@ -19,7 +19,7 @@ pub struct Opened {
 /// # Errors
 /// There is no failed state, and what the package needs is not built yet.
 pub fn open_shell(session: &Session<'_>, name: &str, fresh: bool) -> Result<Opened, Error> {
-    if !fresh && let Some(kept) = session.store.kept(name)?.into_iter().next_back() {
+    if !fresh && let Some(kept) = session.store.kept(name)?.into_iter().next() {
         let text = fs_err::read(kept.path().join("kept.json"))?;
         let found: Kept = serde_json::from_slice(&text)
             .map_err(|error| Error::Record { package: name.to_owned(), reason: error.to_string() })?;

@@ -241,6 +241,10 @@ fn a_failing_phase_shows_its_log_and_its_state_can_be_entered() {
     let shell = env.run(&["shell", "breaks", "-c", "cat state; echo $OUT; id -u"]).ok();
     assert_eq!(shell.stdout, "precious\n/out\n1000\n");
     assert!(env.run(&["log", "breaks"]).ok().stdout.contains("about to fail"));
+    // More than one failure is kept; the shell is at the last one.
+    env.script("breaks", "echo newer > state\nfalse");
+    let _ = env.run(&["build", "breaks"]).code(1);
+    assert_eq!(env.run(&["shell", "breaks", "-c", "cat state"]).ok().stdout, "newer\n");
 }
 
 #[test]
