@@ -178,7 +178,11 @@ pub fn text(why: &Why, verbose: bool) -> String {
             None => format!("{RED}failed{RESET}"),
             Some(_) if made.number == 1 => "built".to_owned(),
             Some(_) if made.differing == 0 => "the same".to_owned(),
-            Some(_) => format!("{} differ", count(made.differing, "entry", "entries")),
+            Some(_) => format!(
+                "{} {}",
+                count(made.differing, "entry", "entries"),
+                if made.differing == 1 { "differs" } else { "differ" }
+            ),
         };
         let known = if made.known { ", made before" } else { "" };
         let _ = writeln!(
