@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of packages and imports no other room.
 
+mod calendar;
 mod canon;
 mod diagnostic;
 mod digest;
@@ -9,6 +10,7 @@ mod disk;
 mod event;
 mod path;
 
+pub use calendar::{civil, date, day_of};
 pub use canon::{Canon, Encoder};
 pub use diagnostic::{Diagnostic, Label, Level, SourceText, nearest};
 pub use digest::{Blake3, DrvId, Hasher, ParseDigestError, Sha256, TreeDigest};

@@ -1,7 +1,6 @@
 //! What is remembered of a package's build: the record that lies beside its output in the store.
 
-use super::text::date;
-use crate::base::{Blake3, DrvId, Sha256, TreeDigest};
+use crate::base::{Blake3, DrvId, Sha256, TreeDigest, date};
 use crate::build::coverage::{self, Coverage, Levels};
 use crate::build::{Class, Conditions, End, Knob, Outcome, Output};
 use crate::plan::Derivation;

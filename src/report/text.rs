@@ -1,7 +1,7 @@
 //! Records as text for people. Colour is written as escape codes; whoever prints strips them where they do not belong.
 
 use super::record::{Moved, Record, SignatureEvidence, SourceEvidence, Verdict};
-use crate::base::printable;
+use crate::base::{date, printable};
 use crate::build::coverage::{Coverage, Covered};
 use crate::build::{Class, End, Outcome, PhaseOutcome};
 use crate::sandbox::{Status, Stopped};
@@ -368,32 +368,9 @@ pub fn size(bytes: u64) -> String {
     if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
 }
 
-/// Seconds since 1970 as a date (proleptic Gregorian, UTC); the algorithm is the usual one on 400-year eras that begin
-/// on the first of March.
-pub fn date(seconds: i64) -> String {
-    let days = seconds.div_euclid(86_400) + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dates() {
-        assert_eq!(date(0), "1970-01-01");
-        assert_eq!(date(951_782_400), "2000-02-29");
-        assert_eq!(date(1_795_392_000), "2026-11-23");
-        assert_eq!(date(-1), "1969-12-31");
-    }
 
     #[test]
     fn sizes() {

@@ -89,7 +89,7 @@ impl Release {
         if let Some(until) = valid_until
             && until < now
         {
-            notes.push(format!("the index was valid until {}", date::day(until)));
+            notes.push(format!("the index was valid until {}", crate::base::date(until)));
         }
         Ok(Self {
             suite: suite.to_owned(),

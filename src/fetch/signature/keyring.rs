@@ -1,8 +1,7 @@
 //! Certificates, what their owners said about them, and the judgement on one signature.
 
 use super::{Error, Policy, Verified};
-use crate::base::printable;
-use crate::fetch::date::day;
+use crate::base::{date, printable};
 use pgp::composed::{Deserializable as _, DetachedSignature, SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{Signature, SignatureType, SubpacketData};
@@ -392,15 +391,15 @@ fn dates(
     policy: &Policy,
 ) -> Result<(i64, Vec<String>), Error> {
     let now = seconds(policy.now);
-    let refuse = |created: i64, why: String| Err(Error::Time { key: key.name(), created: day(created), why });
+    let refuse = |created: i64, why: String| Err(Error::Time { key: key.name(), created: date(created), why });
     let Some(created) = signature.created().map(|at| i64::from(at.as_secs())) else {
         return Err(Error::SignatureFile("it is not dated".to_owned()));
     };
     if created > now.saturating_add(CLOCK_SKEW) {
-        return refuse(created, format!("which is in the future (today is {})", day(now)));
+        return refuse(created, format!("which is in the future (today is {})", date(now)));
     }
     if created < standing.created {
-        return refuse(created, format!("before its key existed ({})", day(standing.created)));
+        return refuse(created, format!("before its key existed ({})", date(standing.created)));
     }
     // A subkey lives no longer than its primary key.
     let primary = primary_standing(certificate, false)?;
@@ -408,17 +407,17 @@ fn dates(
     let mut notes = Vec::new();
     match expires {
         Some(end) if created > end && policy.after_expiry => {
-            notes.push(format!("the key had expired on {}, before it signed on {}", day(end), day(created)));
+            notes.push(format!("the key had expired on {}, before it signed on {}", date(end), date(created)));
         }
-        Some(end) if created > end => return refuse(created, format!("after its key had expired ({})", day(end))),
-        Some(end) if now > end => notes.push(format!("the key has expired since, on {}", day(end))),
+        Some(end) if created > end => return refuse(created, format!("after its key had expired ({})", date(end))),
+        Some(end) if now > end => notes.push(format!("the key has expired since, on {}", date(end))),
         _ => {}
     }
     if let Some(lifetime) = signature.signature_expiration_time().map(|d| i64::from(d.as_secs()))
         && lifetime > 0
         && now > created + lifetime
     {
-        notes.push(format!("the signature itself has expired since, on {}", day(created + lifetime)));
+        notes.push(format!("the signature itself has expired since, on {}", date(created + lifetime)));
     }
     if standing.weak || primary.weak {
         notes.push("the key's own statements rest on SHA-1".to_owned());
