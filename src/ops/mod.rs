@@ -179,12 +179,14 @@ pub enum Error {
         found: crate::base::TreeDigest,
     },
     /// What a package needs is not built yet.
-    #[error("{package} needs {need}, which is not built yet; `parton build {need}` builds it")]
+    #[error("{package} needs {need}, which is not built yet; `parton --profile {profile} build {need}` builds it")]
     NeedsFirst {
         /// Who needs it.
         package: String,
         /// What.
         need: String,
+        /// With which profile.
+        profile: String,
     },
     /// A file that would be written is there already.
     #[error("{} is there already; nothing was written", .0.display())]

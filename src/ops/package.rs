@@ -6,7 +6,7 @@ use crate::base::{DrvId, Event, TreeDigest};
 use crate::build::coverage::{self, Levels};
 use crate::build::{Conditions, Executor, Local, Order, Outcome};
 use crate::compare;
-use crate::plan::{Derivation, Plan};
+use crate::plan::{Derivation, Plan, Target};
 use crate::report::{Differing, Glance, Record, SourceEvidence, Verdict};
 use crate::sandbox::Limits;
 use crate::spec::{LimitsOverride, Spec};
@@ -49,6 +49,41 @@ pub fn standing(session: &Session<'_>, plan: &Plan<'_>) -> Result<Standing, Erro
         standing.push((derivation, known));
     }
     Ok(standing)
+}
+
+/// The derivation of one package, with its seed and its sources in the store, though itself it need not be built.
+pub struct Ready {
+    /// What would be built.
+    pub derivation: Derivation,
+    /// Name of the profile.
+    pub profile: String,
+    /// What a round of it may use.
+    pub limits: Limits,
+}
+
+/// Makes everything ready for rounds of one package.
+///
+/// # Errors
+/// What it needs is not built yet, or a source can't be had.
+pub fn ready(session: &Session<'_>, name: &str) -> Result<Ready, Error> {
+    let seeds = session.seeds()?;
+    let plan = session.plan(&Target::Names(vec![name.to_owned()]), &seeds)?;
+    let standing = standing(session, &plan)?;
+    let mut missing = None;
+    for (node, (derivation, known)) in plan.nodes.iter().zip(standing) {
+        let Some(derivation) = derivation.filter(|_| node.wanted) else {
+            missing = missing.or(known.is_none().then_some(node));
+            continue;
+        };
+        seeds.by_profile.get(node.profile).map_or(Ok(()), |seed| super::seed::ensure(session, seed))?;
+        sources::ensure(session, node.spec)?;
+        return Ok(Ready { derivation, profile: node.profile.to_owned(), limits: limits(&node.spec.limits) });
+    }
+    Err(missing.map_or(Error::Unknown(name.to_owned()), |need| Error::NeedsFirst {
+        package: name.to_owned(),
+        need: need.spec.id().to_owned(),
+        profile: need.profile.to_owned(),
+    }))
 }
 
 /// One package to be built.
@@ -283,10 +318,20 @@ fn differences(store: &Store, rounds: &[Outcome]) -> Result<Vec<Differing>, Erro
 
 /// What differs between two trees of the store.
 pub fn compared(store: &Store, one: TreeDigest, other: TreeDigest) -> Result<Vec<compare::Difference>, Error> {
+    compared_within(store, one, other, compare::Limits::default())
+}
+
+/// The same with other limits than the usual ones; what is unpacked meanwhile lies in the store.
+pub fn compared_within(
+    store: &Store,
+    one: TreeDigest,
+    other: TreeDigest,
+    limits: compare::Limits,
+) -> Result<Vec<compare::Difference>, Error> {
     let path = |tree| store.tree_path(tree)?.ok_or_else(|| Error::from(crate::build::Error::NoTree(tree)));
     let (a, b) = (path(one)?, path(other)?);
     let stage = store.stage()?;
-    let limits = compare::Limits { scratch: stage.path().to_owned(), ..compare::Limits::default() };
+    let limits = compare::Limits { scratch: stage.path().to_owned(), ..limits };
     Ok(compare::compare(&a, &Tree::scan(&a)?, &b, &Tree::scan(&b)?, &limits)?)
 }
 

@@ -1,8 +1,7 @@
 //! `parton shell`: a shell in the jail of a package, at the failed state if its last build failed.
 
-use super::{Error, Session, package, sources};
+use super::{Error, Session, package};
 use crate::build::{Conditions, End, Kept, Local, Order};
-use crate::plan::Target;
 use crate::sandbox::Status;
 use std::path::PathBuf;
 
@@ -30,30 +29,9 @@ pub fn open_shell(session: &Session<'_>, name: &str, fresh: bool) -> Result<Open
         };
         return Ok(Opened { order: found.order, state: Some(kept.path().to_owned()), failed });
     }
-    let seeds = session.seeds()?;
-    let plan = session.plan(&Target::Names(vec![name.to_owned()]), &seeds)?;
-    let mut outputs = vec![None; plan.nodes.len()];
-    for (id, node) in plan.iter() {
-        let derivation = plan
-            .derivation(id, &|input| outputs[input.0])
-            .ok_or_else(|| Error::NeedsFirst { package: name.to_owned(), need: node.spec.name.value.clone() })?;
-        if node.wanted {
-            seeds.by_profile.get(node.profile).map_or(Ok(()), |seed| super::seed::ensure(session, seed))?;
-            sources::ensure(session, node.spec)?;
-            let order = Order {
-                derivation,
-                round: 1,
-                conditions: Conditions::plain(2),
-                limits: package::limits(&node.spec.limits),
-                check: false,
-            };
-            return Ok(Opened { order, state: None, failed: None });
-        }
-        let known = package::known(session, &derivation, 1)?;
-        let missing = || Error::NeedsFirst { package: name.to_owned(), need: node.spec.name.value.clone() };
-        outputs[id.0] = Some(known.ok_or_else(missing)?.output);
-    }
-    Err(Error::Unknown(name.to_owned()))
+    let package::Ready { derivation, limits, .. } = package::ready(session, name)?;
+    let order = Order { derivation, round: 1, conditions: Conditions::plain(2), limits, check: false };
+    Ok(Opened { order, state: None, failed: None })
 }
 
 impl Opened {

@@ -6,6 +6,7 @@ use crate::build::{Class, Conditions, End, Knob, Outcome, Output};
 use crate::plan::Derivation;
 use crate::sandbox::Stdin;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Name and version of the record's format. A record with another one is refused, never guessed at.
 pub const SCHEMA: &str = "parton.record/1";
@@ -227,10 +228,9 @@ impl Record {
             rest.iter().map(between).collect::<Vec<_>>()
         });
         let varied = further.unwrap_or_default();
-        let unlike =
-            |varied: &&Varied| rounds.iter().any(|round| round.round == varied.round && !alike(&rounds, round));
         let verdict = match verdict {
-            Verdict::Differs if varied.iter().filter(unlike).all(|varied| varied.open.is_empty()) => Verdict::Leaks,
+            // Where nothing at all was moved it is chance, which anybody may meet.
+            Verdict::Differs if blamed(&rounds) == (Blame { open: false, sealed: true }) => Verdict::Leaks,
             verdict => verdict,
         };
         let coverage = coverage::coverage(history.iter().chain(covering(&rounds)));
@@ -302,6 +302,22 @@ impl Record {
         let first = self.rounds.first().filter(|first| first.round != round.round)?;
         Some(Varied::between(&first.conditions, round.round, &round.conditions))
     }
+}
+
+/// Which classes of knobs were moved in the rounds that came to another output than the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Blame {
+    pub open: bool,
+    pub sealed: bool,
+}
+
+/// Says it of rounds of any age.
+pub(super) fn blamed(rounds: &[Outcome]) -> Blame {
+    let unlike = rounds.iter().filter(|round| !alike(rounds, round));
+    let first = rounds.first().map(|first| &first.conditions);
+    let moved: BTreeSet<Class> =
+        unlike.filter_map(|round| Some(first?.differing(&round.conditions))).flatten().map(Knob::class).collect();
+    Blame { open: moved.contains(&Class::Open), sealed: moved.contains(&Class::Sealed) }
 }
 
 /// Whether a round came to the first one's output.

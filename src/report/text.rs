@@ -1,6 +1,6 @@
 //! Records as text for people. Colour is written as escape codes; whoever prints strips them where they do not belong.
 
-use super::record::{Moved, Record, SignatureEvidence, SourceEvidence, Verdict};
+use super::record::{Blame, Moved, Record, SignatureEvidence, SourceEvidence, Verdict, blamed};
 use crate::base::{date, printable};
 use crate::build::coverage::{Coverage, Covered};
 use crate::build::{Class, End, Outcome, PhaseOutcome};
@@ -241,18 +241,15 @@ fn verdict(out: &mut String, record: &Record) {
 
 /// Which classes of knobs can be to blame for a difference.
 fn suspects(record: &Record) -> &'static str {
-    let first = record.rounds.first().and_then(Outcome::output).map(|output| output.tree);
-    let unlike = record.rounds.iter().filter(|round| round.output().map(|output| output.tree) != first);
-    let moved: Vec<_> = unlike.filter_map(|round| record.varied(round)).collect();
-    let open = moved.iter().any(|varied| !varied.open.is_empty());
-    let sealed = moved.iter().any(|varied| !varied.sealed.is_empty());
-    match (open, sealed) {
-        (true, true) => "where open and sealed conditions were moved",
-        (true, false) => "where only open conditions were moved: a failure, which anybody may meet",
-        (false, true) => {
+    match blamed(&record.rounds) {
+        Blame { open: true, sealed: true } => "where open and sealed conditions were moved",
+        Blame { open: true, sealed: false } => {
+            "where only open conditions were moved: a failure, which anybody may meet"
+        }
+        Blame { open: false, sealed: true } => {
             "where only sealed conditions were moved: a leak, which only who rebuilds without parton meets"
         }
-        (false, false) => "where nothing was moved: chance, or a race",
+        Blame { open: false, sealed: false } => "where nothing was moved: chance, or a race",
     }
 }
 

@@ -243,7 +243,7 @@ fn a_failing_phase_shows_its_log_and_its_state_can_be_entered() {
     assert!(env.run(&["log", "breaks"]).ok().stdout.contains("about to fail"));
     // More than one failure is kept; the shell is at the last one.
     env.script("breaks", "echo newer > state\nfalse");
-    let _ = env.run(&["build", "breaks"]).code(1);
+    let _ = env.run(&["build", "breaks", "--rounds", "1"]).code(1);
     assert_eq!(env.run(&["shell", "breaks", "-c", "cat state"]).ok().stdout, "newer\n");
 }
 

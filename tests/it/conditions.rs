@@ -374,6 +374,16 @@ fn conditions_are_chosen_by_hand_and_a_leak_is_told_from_a_failure() {
     assert_eq!((&record["verdict"], &record["coverage"]["sealed"]["pairs"]), (&"leaks".into(), &0.into()));
     assert!(record["varied"][0]["sealed"][0]["to"].as_str().unwrap().ends_with(".example"));
 
+    // One job is what there is already: what differs then does so by chance, and nobody's jail holds that.
+    let random = &format!("random-{}", std::process::id());
+    env.script(random, &format!("od -An -N8 -tx8 /dev/urandom > $OUT/usr/x # {}", env.path().display()));
+    let chance = env.run(&["build", random, "--vary", "jobs=one", "--jobs", "1"]).code(3);
+    assert!(
+        chance.stdout.contains("differs: 1 difference, where nothing was moved: chance, or a race"),
+        "{}",
+        chance.stdout
+    );
+
     let open = env.run(&["build", leaky, "--vary", "clock=leap-day"]).code(3);
     assert!(
         open.stdout.contains("differs: 1 difference, where only open conditions were moved: a failure"),

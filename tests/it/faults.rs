@@ -21,38 +21,8 @@ mod shim;
 mod soak;
 mod world;
 
+use crate::common::Dice;
 use std::io::Write as _;
-
-/// Numbers that look random and depend on the seed alone.
-pub struct Dice(u64);
-
-impl Dice {
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// From 0 and less than `end`, which is not 0.
-    pub fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-
-    /// From 0 and less than 1.
-    pub fn part(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    pub fn coin(&mut self, likely: f64) -> bool {
-        self.part() < likely
-    }
-}
 
 /// A number that `ci/faults` gives, or the default.
 fn parameter(name: &str, default: u64) -> u64 {

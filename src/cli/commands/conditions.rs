@@ -23,7 +23,8 @@ pub fn run(global: &Global, shell: &Shell) -> Result<(), Failure> {
     let _ = writeln!(
         out,
         "\nEvery further round moves all open conditions and some sealed ones, each to a level that makes most pairs\n\
-         which no round before it had; there are {}. What is marked * only `parton build --vary` moves.",
+         which no round before it had; there are {}. What is marked * is moved\n\
+         only where it is asked for, by `parton build --vary` and `parton why`.",
         varying.coverage.all().of
     );
     shell.out(&out)?;

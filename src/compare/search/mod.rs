@@ -14,6 +14,7 @@
 //! rate and whatever cause of this shape it had looked like: a sequential test, fed by every build. Builds under the very
 //! same conditions that do not agree end the question: [`Verdict::Nondeterministic`].
 
+mod class;
 mod model;
 mod moved;
 
@@ -21,7 +22,8 @@ pub use model::Cause;
 pub use moved::Moved;
 
 use crate::base::Blake3;
-use model::{Fit, Tiers, by_chance, by_some_race};
+use class::{Class, outcomes, share};
+use model::{Fit, Tiers};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -549,62 +551,6 @@ impl Search {
         let mut known = BTreeSet::new();
         sets.into_iter().map(|set| set.and(within)).filter(|set| known.insert(*set)).collect()
     }
-}
-
-/// Places that behaved alike.
-struct Class {
-    sites: BTreeSet<Site>,
-    differed: Vec<Option<bool>>,
-    hints: Moved,
-    fits: Vec<Fit>,
-    contradiction: Option<(usize, usize)>,
-    ones: usize,
-    /// Builds after the baseline of which something is known.
-    of: usize,
-    settled: bool,
-}
-
-impl Class {
-    fn is_build(&self) -> bool {
-        self.sites.first().is_some_and(Site::is_build)
-    }
-
-    /// The cause that fits far better than any other, and than a race.
-    fn lead(&self) -> Option<&Fit> {
-        let lead = self.fits.iter().max_by(|a, b| a.share.total_cmp(&b.share))?;
-        let total: f64 = self.fits.iter().map(|fit| fit.share).sum();
-        (lead.share >= 0.9 * total && self.race() < 0.1).then_some(lead)
-    }
-
-    /// How likely it is a race.
-    fn race(&self) -> f64 {
-        let race = RACE * by_some_race(self.ones, self.of);
-        let race = if self.hints.is_empty() { race } else { race * WITNESSED };
-        race / (race + self.fits.iter().map(|fit| fit.share).sum::<f64>())
-    }
-
-    /// How likely it is that chance agreed in all builds with some cause of the lead's shape.
-    fn chance(&self, lead: &Fit) -> f64 {
-        let chance = lead.of as f64 * by_chance(self.ones, self.of);
-        let witnessed = !self.hints.is_empty() && self.hints.covers(lead.cause.conditions());
-        (if witnessed { chance * WITNESSED } else { chance }).min(1.0)
-    }
-
-    fn sure(&self, lead: &Fit) -> bool {
-        self.chance(lead) <= CHANCE
-    }
-}
-
-/// What is known of a place: what was moved, and whether it differed.
-fn outcomes(builds: &[Build], differed: &[Option<bool>]) -> Vec<(Moved, bool)> {
-    builds.iter().zip(differed).filter_map(|(build, differs)| Some((build.moved, (*differs)?))).collect()
-}
-
-/// The part of the fits' shares that a test holds for.
-fn share(fits: &[Fit], test: impl Fn(Cause) -> bool) -> f64 {
-    let total: f64 = fits.iter().map(|fit| fit.share).sum();
-    let part: f64 = fits.iter().filter(|fit| test(fit.cause)).map(|fit| fit.share).sum();
-    if total > 0.0 { part / total } else { 0.0 }
 }
 
 /// Numbers that look random and are the same each time (splitmix64).

@@ -7,17 +7,16 @@ mod clues;
 mod places;
 mod suspects;
 
-use super::{Error, Session, package, seed, sources};
+use super::{Error, Session, package};
 use crate::base::{Blake3, DrvId, Encoder, Event};
 use crate::build::{Conditions, Executor, Knob, Local, Order, Outcome};
 use crate::compare;
 use crate::compare::search::{Cause, Moved, Purpose, Question, Search, Seen, Site, Verdict};
-use crate::plan::{Derivation, Target};
+use crate::plan::Derivation;
 use crate::report::why::{Explained, Kind, Made, Why, moved as moved_text, purpose};
 use crate::report::{self, Record};
 use crate::sandbox::Limits;
 use crate::store::{self, Refs};
-use crate::tree::Tree;
 use places::Places;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,8 +62,7 @@ struct One {
 /// # Errors
 /// What the package needs is not built yet; it does not build under plain conditions; a round can't be executed.
 pub fn why(session: &Session<'_>, name: &str, settings: &WhySettings) -> Result<Why, Error> {
-    let (derivation, profile, limits) = describe(session, name)?;
-    let mut inquiry = Inquiry::new(session, derivation, &profile, limits, settings)?;
+    let mut inquiry = Inquiry::new(session, package::ready(session, name)?, settings)?;
     let store = session.store;
     let _lock = store.lock_drv(inquiry.id, &mut |_| !session.cancel.is_cancelled())?;
     if !settings.fresh {
@@ -77,24 +75,6 @@ pub fn why(session: &Session<'_>, name: &str, settings: &WhySettings) -> Result<
         search = inquiry.search();
     }
     inquiry.report(&search)
-}
-
-/// The derivation of a package whose inputs are known.
-fn describe(session: &Session<'_>, name: &str) -> Result<(Derivation, String, Limits), Error> {
-    let seeds = session.seeds()?;
-    let plan = session.plan(&Target::Names(vec![name.to_owned()]), &seeds)?;
-    let mut outputs = vec![None; plan.nodes.len()];
-    for (id, node) in plan.iter() {
-        let missing = || Error::NeedsFirst { package: name.to_owned(), need: node.spec.name.value.clone() };
-        let derivation = plan.derivation(id, &|input| outputs[input.0]).ok_or_else(missing)?;
-        if node.wanted {
-            seeds.by_profile.get(node.profile).map_or(Ok(()), |of| seed::ensure(session, of))?;
-            sources::ensure(session, node.spec)?;
-            return Ok((derivation, node.profile.to_owned(), package::limits(&node.spec.limits)));
-        }
-        outputs[id.0] = Some(package::known(session, &derivation, 1)?.ok_or_else(missing)?.output);
-    }
-    Err(Error::Unknown(name.to_owned()))
 }
 
 /// A search with real builds.
@@ -117,13 +97,8 @@ struct Inquiry<'a> {
 }
 
 impl<'a> Inquiry<'a> {
-    fn new(
-        session: &'a Session<'a>,
-        derivation: Derivation,
-        profile: &str,
-        limits: Limits,
-        settings: &WhySettings,
-    ) -> Result<Self, Error> {
+    fn new(session: &'a Session<'a>, ready: package::Ready, settings: &WhySettings) -> Result<Self, Error> {
+        let package::Ready { derivation, profile, limits } = ready;
         let drv = derivation.id();
         let (jobs, cpus) = (settings.jobs, settings.cpus);
         // The clock runs and random bytes flow in a plain round: what holds them would differ by itself. Here they begin at
@@ -149,7 +124,7 @@ impl<'a> Inquiry<'a> {
         Ok(Self {
             session,
             derivation,
-            profile: profile.to_owned(),
+            profile,
             limits,
             budget: settings.builds,
             plain,
@@ -228,19 +203,18 @@ impl<'a> Inquiry<'a> {
     fn take(&mut self, one: One) -> Result<(), Error> {
         let first = self.builds.first().unwrap_or(&one).outcome.output().map(|output| output.tree);
         let Some(first) = first else {
-            let reason = format!("{:?}", one.outcome.end);
+            let reason = report::text::end(&one.outcome.end);
             return Err(Error::Baseline { package: self.derivation.name.clone(), reason });
         };
         let found = match one.outcome.output().map(|output| output.tree) {
             None => None,
             Some(other) if other == first => Some(BTreeMap::new()),
             Some(other) => {
-                let path = |tree| {
-                    self.session.store.tree_path(tree)?.ok_or_else(|| Error::from(crate::build::Error::NoTree(tree)))
-                };
-                let (a, b): (PathBuf, PathBuf) = (path(first)?, path(other)?);
+                let store = self.session.store;
                 let limits = compare::Limits { places: places::MOST + 1, ..compare::Limits::default() };
-                let differences = compare::compare(&a, &Tree::scan(&a)?, &b, &Tree::scan(&b)?, &limits)?;
+                let differences = package::compared_within(store, first, other, limits)?;
+                let path = |tree| store.tree_path(tree)?.ok_or_else(|| Error::from(crate::build::Error::NoTree(tree)));
+                let (a, b) = (path(first)?, path(other)?);
                 let found = places::of(&differences, &a, &b)?;
                 if one.question.purpose == Purpose::All {
                     let facts = clues::Facts::new(&self.conditions(one.question.moved), &one.outcome);

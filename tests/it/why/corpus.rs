@@ -196,3 +196,16 @@ fn every_knob_has_a_leak_in_the_corpus() {
     let knobs: BTreeSet<String> = parton::build::Knob::ALL.iter().map(|knob| knob.name().to_owned()).collect();
     assert_eq!(planted, knobs);
 }
+
+/// The table of habits can't ask the knobs for their names, as it knows nothing of builds: a name that is none would never be
+/// looked for.
+#[test]
+fn habits_are_of_knobs_and_every_knob_has_a_remedy() {
+    use parton::build::Knob;
+    use parton::compare::cause::{HABITS, remedy};
+    for name in HABITS.iter().flat_map(|habit| habit.knobs) {
+        assert!(name.parse::<Knob>().is_ok(), "no knob is called {name}");
+    }
+    let without: Vec<&str> = Knob::ALL.map(Knob::name).into_iter().filter(|name| remedy(name).is_none()).collect();
+    assert_eq!(without, [""; 0]);
+}

@@ -1,6 +1,7 @@
 //! The search against worlds whose truth is known: places that depend on one condition, on either of two, on two together,
 //! and places that differ at random.
 
+use crate::common::Dice;
 use parton::base::Blake3;
 use parton::compare::search::{Cause, Confidence, Moved, Purpose, Search, Seen, Site, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,27 +31,6 @@ struct World {
     first: Vec<u64>,
 }
 
-/// Splitmix64.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^ (bits >> 31)
-    }
-
-    fn below(&mut self, count: usize) -> usize {
-        (self.roll() % count as u64) as usize
-    }
-
-    fn chance(&mut self, rate: f64) -> bool {
-        (self.roll() >> 11) as f64 / (1_u64 << 53) as f64 <= rate
-    }
-}
-
 fn site(index: usize) -> Site {
     Site { path: format!("f{index}"), part: String::new() }
 }
@@ -65,7 +45,7 @@ fn either(set: &[usize]) -> Cause {
 
 impl World {
     fn new(seed: u64, conditions: usize, places: Vec<Place>) -> Self {
-        Self { conditions, places, breaks: None, dice: Dice(seed), first: Vec::new() }
+        Self { conditions, places, breaks: None, dice: Dice::new(seed), first: Vec::new() }
     }
 
     fn build(&mut self, moved: Moved) -> Seen {
@@ -77,11 +57,11 @@ impl World {
         for place in &self.places {
             values.push(match *place {
                 Place::Leak(cause) => leaked(cause),
-                Place::Race(rate) => u64::from(self.dice.chance(rate)),
-                Place::Provoked(index, rate) => u64::from(moved.covers(Moved::one(index)) && self.dice.chance(rate)),
-                Place::Random => self.dice.roll(),
+                Place::Race(rate) => u64::from(self.dice.coin(rate)),
+                Place::Provoked(index, rate) => u64::from(moved.covers(Moved::one(index)) && self.dice.coin(rate)),
+                Place::Random => self.dice.next(),
                 Place::Both(cause, rate) => {
-                    if self.dice.chance(rate) {
+                    if self.dice.coin(rate) {
                         2
                     } else {
                         leaked(cause)
@@ -175,7 +155,7 @@ const RATES: [f64; 10] = [0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.75, 0.85, 0.9
 fn races(conditions: usize, budget: usize, of: impl Fn(&mut Dice, f64) -> Place) -> Races {
     let mut table = Races::default();
     for (number, rate) in RATES.iter().flat_map(|rate| [rate; 20]).enumerate() {
-        let mut dice = Dice(1000 + number as u64);
+        let mut dice = Dice::new(1000 + number as u64);
         let places = vec![of(&mut dice, *rate), Place::Leak(Cause::one(dice.below(conditions)))];
         let mut world = World::new(number as u64, conditions, places);
         let search = world.search(budget, |_| {});
@@ -316,7 +296,7 @@ fn several_leaks_share_their_builds() {
     let mut score = Score::default();
     let mut builds = Vec::new();
     for seed in 0..15 {
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         let places = (0..8).map(|_| {
             let (a, b) = (dice.below(26), dice.below(26));
             Place::Leak(match dice.below(4) {
