@@ -6,7 +6,7 @@ use super::outcome::{End, Fault, Order, Outcome, Output, PhaseOutcome};
 use super::root::{self, Places};
 use super::{Error, Executor, merge};
 use crate::base::{Cancel, Event, Events, Progress, RelPath, Task};
-use crate::plan::{Derivation, Phase, Place, SourcePin};
+use crate::plan::{Derivation, Phase, Place, SourceInput, SourcePin};
 use crate::sandbox::{self, Exit, Launcher, Report, Status};
 use crate::store::{Stage, Store};
 use crate::tree::{self, Entry, Tree, Unpack};
@@ -108,35 +108,10 @@ impl Local<'_> {
         writable(stage.path(), &order.conditions, &places)?;
         // Without any archive the date is the first second that FAT and zip can write.
         let mut source_date = 315_532_800;
+        let files = if order.conditions.reverse_inodes { tree::Order::Reverse } else { tree::Order::Forward };
         for source in &order.derivation.sources {
-            let dest = places.build.join(&source.dest);
-            match &source.pin {
-                SourcePin::Archive { sha256, strip, nested } => {
-                    let archive = self.store.blob(*sha256)?.ok_or(Error::NoBlob(*sha256))?;
-                    let nested = match nested {
-                        Some(path) => Some(RelPath::new(path).map_err(std::io::Error::other)?),
-                        None => None,
-                    };
-                    let order =
-                        if order.conditions.reverse_inodes { tree::Order::Reverse } else { tree::Order::Forward };
-                    let options = Unpack { nested, order, cancel: cancel.clone(), ..Unpack::source(*strip) };
-                    plain_dirs(&places.build, &dest)?;
-                    let unpacked = tree::unpack(fs::File::open(&archive.path)?, &dest, &options, None)
-                        .map_err(|error| Error::Unpack { source: error, dest: source.dest.clone() })?;
-                    source_date = source_date.max(unpacked.newest_mtime);
-                }
-                SourcePin::File { sha256 } => {
-                    let file = self.store.blob(*sha256)?.ok_or(Error::NoBlob(*sha256))?;
-                    if let Some(dir) = dest.parent() {
-                        plain_dirs(&places.build, dir)?;
-                    }
-                    fs::copy(&file.path, &dest)?;
-                }
-                SourcePin::Tree { tree } => {
-                    let path = self.store.tree_path(*tree)?.ok_or(Error::NoTree(*tree))?;
-                    tree::copy(&path, &dest, tree::Files::Copied)?;
-                }
-            }
+            let newest = lay_source(self.store, source, &places.build, files, cancel)?;
+            source_date = source_date.max(newest.unwrap_or(source_date));
         }
         for phase in &order.derivation.phases {
             plain_dirs(&places.build, &places.build.join(&phase.dir))?;
@@ -298,6 +273,47 @@ impl Local<'_> {
         self.store.keep(&order.derivation.name, stage, KEPT)?;
         Ok(())
     }
+}
+
+/// Lays a source below a build directory, its files made in this order. Says when the newest file of an archive was changed, in
+/// seconds since 1970.
+///
+/// # Errors
+/// It is not in the store, or can't be unpacked.
+pub fn lay_source(
+    store: &Store,
+    source: &SourceInput,
+    build: &Path,
+    files: tree::Order,
+    cancel: &Cancel,
+) -> Result<Option<i64>, Error> {
+    let dest = build.join(&source.dest);
+    match &source.pin {
+        SourcePin::Archive { sha256, strip, nested } => {
+            let archive = store.blob(*sha256)?.ok_or(Error::NoBlob(*sha256))?;
+            let nested = nested.as_deref().map(RelPath::new).transpose().map_err(std::io::Error::other)?;
+            let options = Unpack { nested, order: files, cancel: cancel.clone(), ..Unpack::source(*strip) };
+            plain_dirs(build, &dest)?;
+            let unpacked = tree::unpack(fs::File::open(&archive.path)?, &dest, &options, None)
+                .map_err(|error| Error::Unpack { source: error, dest: source.dest.clone() })?;
+            return Ok(Some(unpacked.newest_mtime));
+        }
+        SourcePin::File { sha256 } => {
+            let file = store.blob(*sha256)?.ok_or(Error::NoBlob(*sha256))?;
+            if let Some(dir) = dest.parent() {
+                plain_dirs(build, dir)?;
+            }
+            fs::copy(&file.path, &dest)?;
+        }
+        SourcePin::Tree { tree } => {
+            let path = store.tree_path(*tree)?.ok_or(Error::NoTree(*tree))?;
+            if let Some(dir) = dest.parent() {
+                plain_dirs(build, dir)?;
+            }
+            tree::copy(&path, &dest, tree::Files::Copied)?;
+        }
+    }
+    Ok(None)
 }
 
 /// Makes the directories that only some conditions need, below a stage.

@@ -19,7 +19,7 @@ mod root;
 pub use conditions::{Conditions, Terminal};
 pub use knob::{Class, Knob, Level};
 pub use linkage::provided;
-pub use local::Local;
+pub use local::{Local, lay_source};
 pub use merge::{Layer, check as check_layers};
 pub use outcome::{End, Fault, Order, Outcome, Output, PhaseOutcome, Program};
 pub use root::CONTRACT;

@@ -1,12 +1,12 @@
 //! Lines of the spec, the sources and the log that may be what lets a condition in.
 
 use super::super::{Error, Session};
-use crate::base::{RelPath, printable};
-use crate::build::Knob;
+use crate::base::printable;
+use crate::build::{Knob, lay_source};
 use crate::compare::cause::{holds_word, remedy, suspect};
-use crate::plan::{Derivation, SourcePin};
+use crate::plan::Derivation;
 use crate::report::why::{Explained, Suspect};
-use crate::tree::{self, Entry, Tree, Unpack};
+use crate::tree::{Entry, Order, Tree};
 use fs_err as fs;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -14,6 +14,9 @@ use std::path::PathBuf;
 /// Files that are looked through at most, and bytes of each.
 const FILES: usize = 20_000;
 const LONGEST: u64 = 1 << 20;
+
+/// Bytes of all of them together, which are held in memory.
+const ALL: u64 = 256 << 20;
 
 /// Suspects that are told.
 const MOST: usize = 8;
@@ -92,42 +95,23 @@ impl<'a> Sources<'a> {
             }
         }
         let stage = self.session.store.stage()?;
-        for source in &self.derivation.sources {
-            let dest = stage.path().join("sources").join(&source.dest);
-            match &source.pin {
-                SourcePin::Archive { sha256, strip, nested } => {
-                    let Some(archive) = self.session.store.blob(*sha256)? else { continue };
-                    fs::create_dir_all(&dest)?;
-                    let nested = nested.as_deref().map(RelPath::new).transpose().map_err(std::io::Error::other)?;
-                    let options = Unpack { nested, cancel: self.session.cancel.clone(), ..Unpack::source(*strip) };
-                    tree::unpack(fs::File::open(&archive.path)?, &dest, &options, None)?;
-                }
-                SourcePin::File { sha256 } => {
-                    let Some(file) = self.session.store.blob(*sha256)? else { continue };
-                    if let Some(dir) = dest.parent() {
-                        fs::create_dir_all(dir)?;
-                    }
-                    fs::copy(&file.path, &dest)?;
-                }
-                SourcePin::Tree { tree } => {
-                    let Some(path) = self.session.store.tree_path(*tree)? else { continue };
-                    fs::create_dir_all(dest.parent().unwrap_or(&dest))?;
-                    tree::copy(&path, &dest, tree::Files::Copied)?;
-                }
-            }
-        }
         let root = stage.path().join("sources");
-        if root.is_dir() {
-            for (path, entry) in Tree::scan(&root)?.iter().take(FILES) {
-                if !matches!(entry, Entry::File { size, .. } if *size <= LONGEST) {
-                    continue;
-                }
-                let bytes = fs::read(root.join(path.as_path()))?;
-                // What has zeros is no text.
-                if !bytes.iter().take(8192).any(|byte| *byte == 0) {
-                    let name = printable(path.as_path().as_os_str().as_encoded_bytes());
-                    texts.push(Text { name, bytes, weight: 1 });
-                }
+        fs::create_dir(&root)?;
+        for source in &self.derivation.sources {
+            lay_source(self.session.store, source, &root, Order::Forward, self.session.cancel)?;
+        }
+        let mut left = ALL;
+        for (path, entry) in Tree::scan(&root)?.iter().take(FILES) {
+            let Entry::File { size, .. } = entry else { continue };
+            if *size > LONGEST.min(left) {
+                continue;
+            }
+            left -= size;
+            let bytes = fs::read(root.join(path.as_path()))?;
+            // What has zeros is no text.
+            if !bytes.iter().take(8192).any(|byte| *byte == 0) {
+                let name = printable(path.as_path().as_os_str().as_encoded_bytes());
+                texts.push(Text { name, bytes, weight: 1 });
             }
         }
         Ok(texts)
