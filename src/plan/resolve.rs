@@ -87,7 +87,11 @@ pub fn resolve<'a>(
     let mut walk = Walk::new(ground, patches);
     let wanted: Vec<&str> = match target {
         // A pass is a means to an end: it is built where it is needed.
-        Target::All => specs.values().filter(|s| s.is_whole() && s.builds_with(profile)).map(Spec::id).collect(),
+        Target::All => {
+            let cross = ground.profiles.get(profile).is_some_and(Profile::is_cross);
+            let fits = |spec: &&Spec| spec.is_whole() && spec.builds_with(profile) && !(cross && runs(specs, spec));
+            specs.values().filter(fits).map(Spec::id).collect()
+        }
         Target::Names(names) => names.iter().map(String::as_str).collect(),
     };
     for name in &wanted {
@@ -163,6 +167,22 @@ fn wrong_profile(spec: &Spec, profile: &str) -> Diagnostic {
         labels: label.into_iter().collect(),
         help: Some(format!("it can be built with {}: `--profile NAME`", known.join(", "))),
     }
+}
+
+/// Whether something of the same profile runs during a build of this, or of what it needs.
+fn runs(specs: &BTreeMap<String, Spec>, spec: &Spec) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut waiting = vec![spec];
+    while let Some(spec) = waiting.pop() {
+        let needs = &spec.needs;
+        if !needs.build.is_empty() {
+            return true;
+        }
+        let others = [&needs.host, &needs.target, &needs.run].into_iter().flatten();
+        waiting
+            .extend(others.filter(|need| seen.insert(need.value.as_str())).filter_map(|need| specs.get(&need.value)));
+    }
+    false
 }
 
 /// What a cross profile builds does not run where it builds: such a profile has all that runs in its toolchain.

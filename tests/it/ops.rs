@@ -10,6 +10,14 @@ fn json(env: &Env, args: &[&str]) -> Value {
     serde_json::from_str(&env.run(args).ok().stdout).unwrap()
 }
 
+/// A rule for profiles that build for another machine made mistakes of this repository's own specs, and nobody asked: every other
+/// test of `check` has specs made for it.
+#[test]
+fn the_specs_of_this_repository_have_no_mistakes() {
+    let checked = json(&Env::with_own_store(), &["-C", ROOT, "check", "--json"]);
+    assert!(checked["specs"].as_u64().unwrap() > 30, "{checked}");
+}
+
 /// The seed is behind all that ships, but no build of the profile `native`, and none of the two stages before it, can see a file
 /// of it.
 #[test]

@@ -304,16 +304,22 @@ fn configure_is_told_when_the_machine_that_builds_is_another() {
 #[test]
 fn what_a_cross_profile_builds_is_not_run_during_its_builds() {
     let specs = all(&[spec("gen", ""), spec("app", "build = [\"gen\"]")]);
+    let app = Target::Names(vec!["app".to_owned()]);
     let mut profiles = profiles();
     profiles.get_mut("seed").unwrap().build = Some("x86_64-linux-gnu".to_owned());
-    let error = resolve(ground(&specs, &profiles), &Target::All, "seed", &|_, _| String::new()).unwrap_err();
+    let error = resolve(ground(&specs, &profiles), &app, "seed", &|_, _| String::new()).unwrap_err();
     assert_eq!(error.len(), 1);
     assert_eq!(error[0].message, "the profile 'seed' builds for another machine, on which 'gen' would run");
     assert_eq!(
         error[0].help.as_deref(),
         Some("have 'gen' among the tools of the profile instead, built by its toolchain")
     );
+    // Of all that there is it builds what it can.
+    let linked = spec("linked", "host = [\"app\"]");
+    let specs = all(&[spec("gen", ""), spec("app", "build = [\"gen\"]"), linked]);
+    let plan = resolve(ground(&specs, &profiles), &Target::All, "seed", &|_, _| String::new()).unwrap();
+    assert_eq!(plan.nodes.iter().map(|node| node.spec.id()).collect::<Vec<_>>(), ["gen"]);
     // The same target is no other machine.
     profiles.get_mut("seed").unwrap().build = Some("x86_64-linux-musl".to_owned());
-    assert!(resolve(ground(&specs, &profiles), &Target::All, "seed", &|_, _| String::new()).is_ok());
+    assert!(resolve(ground(&specs, &profiles), &app, "seed", &|_, _| String::new()).is_ok());
 }
