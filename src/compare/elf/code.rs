@@ -169,9 +169,8 @@ fn disassemble(bits: u32, code: &[u8], address: u64, names: &Names, room: &mut u
                 let within = target.wrapping_sub(address);
                 // A jump within the function is told by where it leads in it.
                 let name = match within < code.len() as u64 {
-                    true if names.relocatable && target == instruction.next_ip() => Some("(relocated)".to_owned()),
+                    _ if names.relocatable && target == instruction.next_ip() => Some("(relocated)".to_owned()),
                     true => Some(format!("+{within:#x}")),
-                    false if names.relocatable && target == instruction.next_ip() => Some("(relocated)".to_owned()),
                     false => names.name(target),
                 };
                 name.map(|name| (target, name))

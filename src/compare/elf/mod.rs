@@ -133,12 +133,13 @@ fn consequence(section: &Section<'_>) -> bool {
         ".symtab",
         ".strtab",
         ".shstrtab",
+        ".debug_aranges",
+        ".debug_loc",
+        ".debug_ranges",
+        ".debug_rnglists",
     ]
     .iter()
     .any(|prefix| name.starts_with(prefix))
-        || [".debug_aranges", ".debug_loc", ".debug_ranges", ".debug_rnglists"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
 }
 
 /// Whether sections that both have come in another order.
